@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ChunkSource: the one narrow interface of the read path. A tier is a ChunkSource that decorates the
+// one below it; nothing above knows where a chunk came from. What a source yields is verified: the
+// bytes are those of the name that was asked for.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "thaw/base/bytes.h"
+#include "thaw/base/result.h"
+#include "thaw/chunk/chunk_id.h"
+
+namespace thaw {
+
+/// A verified chunk's ciphertext, immutable.
+struct Chunk {
+  ChunkId id;
+  Bytes ciphertext;
+};
+/// Shared because a cache and any number of sessions hold the same chunk and the last of them frees
+/// it.
+using ChunkRef = std::shared_ptr<const Chunk>;
+
+/// A fault holds up a guest; a prefetch does not. Sources serve faults first.
+enum class Priority { kFault, kPrefetch };
+
+struct ChunkRequest {
+  uint64_t root_id = 0;
+  ChunkId id;
+  uint32_t pages = 0;  // the size that the manifest gives
+  Priority priority = Priority::kFault;
+};
+
+/// Members may be called from many threads at once.
+class ChunkSource {
+ public:
+  using Completion = std::function<void(Result<ChunkRef>)>;
+
+  virtual ~ChunkSource() = default;
+
+  /// The chunk if this source has it in memory, else nullptr. Never waits for I/O.
+  virtual ChunkRef lookup(const ChunkId& id) = 0;
+
+  /// Fetches the chunk and calls `done` exactly once, on the calling thread (a hit) or on one of the
+  /// source's own; `done` may do work of the order of a chunk's decryption. Errors: kNotFound,
+  /// kCorrupt (no tier has an intact copy), kUnavailable, kExhausted (a queue's limit).
+  virtual void fetch(const ChunkRequest& request, Completion done) = 0;
+
+  /// "memory(64 MiB) -> single_flight -> origin(dir:/x)": this source and those below it.
+  virtual std::string describe() const = 0;
+};
+
+/// Fetches and waits for the completion. Not to be called on a thread of the source itself.
+Result<ChunkRef> fetch_and_wait(ChunkSource& source, const ChunkRequest& request);
+
+}  // namespace thaw
