@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/base/worker_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <latch>
+#include <string>
+
+namespace thaw {
+namespace {
+
+TEST(WorkerPool, RunsWhatWaitsBeforeItCloses) {
+  std::atomic<int> ran{0};
+  {
+    WorkerPool pool(3, 1000);
+    for (int i = 0; i < 500; ++i) ASSERT_TRUE(pool.submit([&] { ++ran; }, i % 2 == 0));
+  }
+  EXPECT_EQ(ran, 500);
+}
+
+TEST(WorkerPool, UrgentGoesFirst) {
+  std::latch hold(1);
+  std::latch started(1);
+  std::string order;
+  {
+    WorkerPool pool(1, 10);
+    ASSERT_TRUE(pool.submit(
+        [&] {
+          started.count_down();
+          hold.wait();
+        },
+        false));
+    started.wait();
+    ASSERT_TRUE(pool.submit([&] { order += "o"; }, false));
+    ASSERT_TRUE(pool.submit([&] { order += "u"; }, true));
+    hold.count_down();
+  }
+  EXPECT_EQ(order, "uo");
+}
+
+TEST(WorkerPool, AFullQueueRefusesAndCounts) {
+  std::latch hold(1);
+  std::latch started(1);
+  WorkerPool pool(1, 1);
+  ASSERT_TRUE(pool.submit(
+      [&] {
+        started.count_down();
+        hold.wait();
+      },
+      false));
+  started.wait();
+  EXPECT_TRUE(pool.submit([] {}, false));
+  EXPECT_FALSE(pool.submit([] {}, true));
+  EXPECT_EQ(pool.refused(), 1u);
+  hold.count_down();
+}
+
+}  // namespace
+}  // namespace thaw
