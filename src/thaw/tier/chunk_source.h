@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "thaw/base/aligned_buffer.h"
 #include "thaw/base/bytes.h"
 #include "thaw/base/result.h"
 #include "thaw/chunk/chunk_id.h"
@@ -18,7 +19,9 @@ namespace thaw {
 /// A verified chunk's ciphertext, immutable.
 struct Chunk {
   ChunkId id;
-  Bytes ciphertext;
+  AlignedBuffer buffer;
+
+  ByteSpan ciphertext() const { return buffer.span(); }
 };
 /// Shared because a cache and any number of sessions hold the same chunk and the last of them frees
 /// it.

@@ -34,7 +34,18 @@ class PageReader {
   Result<void> read(uint64_t offset, MutableByteSpan out) const;
 
  private:
+  // A cipher context of its own for each read under way; making one costs more than a page.
+  struct CipherLoan {
+    explicit CipherLoan(const PageReader& from) : reader(from), cipher(from.take_cipher()) {}
+    ~CipherLoan() { reader.return_cipher(std::move(cipher)); }
+    const PageReader& reader;
+    CtrCipher cipher;
+  };
+
   CtrCipher take_cipher() const;
+  void return_cipher(CtrCipher cipher) const;
+
+  Result<void> read_step(uint64_t offset, MutableByteSpan out, CtrCipher& cipher) const;
 
   const Manifest& manifest_;
   const Image& image_;
