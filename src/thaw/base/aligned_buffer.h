@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// AlignedBuffer: page-aligned bytes that are not cleared first: for chunks, which are read into whole
-// and may be read with direct I/O.
+// AlignedBuffer: page-aligned bytes that are not cleared first: for chunks, which are read into
+// whole and may be read with direct I/O.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Little-endian encoding and bounds-checked decoding of hostile bytes, and hexadecimal text.
-// The on-disk formats are little-endian and so is every machine thaw runs on; a static_assert says so.
+// The on-disk formats are little-endian and so is every machine thaw runs on; a static_assert says
+// so.
 #pragma once
 
 #include <array>
@@ -55,8 +56,8 @@ class ByteWriter {
   Bytes& out_;
 };
 
-/// Reads little-endian integers and raw bytes. Past the end every read yields zeros or an empty span
-/// and `ok()` turns false for good, so a parser may read a whole record and check once.
+/// Reads little-endian integers and raw bytes. Past the end every read yields zeros or an empty
+/// span and `ok()` turns false for good, so a parser may read a whole record and check once.
 class ByteReader {
  public:
   explicit ByteReader(ByteSpan in) : in_(in) {}

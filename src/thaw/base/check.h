@@ -9,8 +9,8 @@ namespace thaw {
 [[noreturn]] void check_failed(const char* expression, const char* file, int line);
 }  // namespace thaw
 
-#define CHECK(condition)                                                        \
-  (static_cast<bool>(condition) ? static_cast<void>(0)                          \
+#define CHECK(condition)                               \
+  (static_cast<bool>(condition) ? static_cast<void>(0) \
                                 : ::thaw::check_failed(#condition, __FILE__, __LINE__))
 
 #ifdef NDEBUG

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The process's log: one line an event, on stderr, written where a decision is taken and nowhere
-// else. A facade over spdlog, whose headers cost seconds a file to compile, so only log.cc sees them.
-// Secrets never pass through here: SecretBytes has no conversion to text.
+// else. A facade over spdlog, whose headers cost seconds a file to compile, so only log.cc sees
+// them. Secrets never pass through here: SecretBytes has no conversion to text.
 #pragma once
 
 #include <string_view>

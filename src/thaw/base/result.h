@@ -13,16 +13,16 @@
 namespace thaw {
 
 enum class ErrorCode {
-  kInvalid,       // the input is wrong: fail the request, the user has to change it
-  kNotFound,      // no such object: try the next tier, then fail the request
-  kExists,        // the name is taken: fail the request or take the existing one
-  kCorrupt,       // the bytes are not what their name promises: drop, refetch, then fail closed
-  kDenied,        // permission or key is wrong: fail the request
-  kUnavailable,   // the medium fails: retry, then try the next tier
-  kExhausted,     // disk, memory or a named limit is full: fail the request, free room
-  kUnsupported,   // a version, feature or kernel facility is missing: fail the request
-  kGone,          // the peer (VMM, client) has left: end its session
-  kInterrupted,   // stopped on purpose (signal, shutdown): unwind
+  kInvalid,      // the input is wrong: fail the request, the user has to change it
+  kNotFound,     // no such object: try the next tier, then fail the request
+  kExists,       // the name is taken: fail the request or take the existing one
+  kCorrupt,      // the bytes are not what their name promises: drop, refetch, then fail closed
+  kDenied,       // permission or key is wrong: fail the request
+  kUnavailable,  // the medium fails: retry, then try the next tier
+  kExhausted,    // disk, memory or a named limit is full: fail the request, free room
+  kUnsupported,  // a version, feature or kernel facility is missing: fail the request
+  kGone,         // the peer (VMM, client) has left: end its session
+  kInterrupted,  // stopped on purpose (signal, shutdown): unwind
 };
 
 /// The code's name as it appears in --json output: "invalid", "not_found", ...
@@ -60,16 +60,16 @@ inline tl::unexpected<Error> fail_errno(std::string what, int error_number) {
 #define THAW_CONCAT(a, b) THAW_CONCAT_INNER(a, b)
 
 /// TRY(expression): returns the error from the enclosing function, drops the value.
-#define TRY(expression)                                                       \
-  do {                                                                        \
-    auto&& try_result = (expression);                                         \
-    if (!try_result) return ::thaw::fail(std::move(try_result).error());      \
+#define TRY(expression)                                                  \
+  do {                                                                   \
+    auto&& try_result = (expression);                                    \
+    if (!try_result) return ::thaw::fail(std::move(try_result).error()); \
   } while (false)
 
 /// ASSIGN_OR_RETURN(auto x, expression): binds the value or returns the error.
 #define ASSIGN_OR_RETURN(declaration, expression) \
   ASSIGN_OR_RETURN_INNER(THAW_CONCAT(try_result_, __COUNTER__), declaration, expression)
-#define ASSIGN_OR_RETURN_INNER(temporary, declaration, expression)            \
-  auto temporary = (expression);                                              \
-  if (!temporary) return ::thaw::fail(std::move(temporary).error());          \
+#define ASSIGN_OR_RETURN_INNER(temporary, declaration, expression)   \
+  auto temporary = (expression);                                     \
+  if (!temporary) return ::thaw::fail(std::move(temporary).error()); \
   declaration = std::move(*temporary)

@@ -15,7 +15,9 @@ inline constexpr uint64_t kGiB = 1024 * kMiB;
 
 inline constexpr size_t kPageBytes = 4096;
 
-constexpr uint64_t pages_for(uint64_t bytes) { return bytes / kPageBytes + (bytes % kPageBytes != 0); }
+constexpr uint64_t pages_for(uint64_t bytes) {
+  return bytes / kPageBytes + (bytes % kPageBytes != 0);
+}
 constexpr bool is_power_of_two(uint64_t value) { return value != 0 && (value & (value - 1)) == 0; }
 constexpr uint64_t align_down(uint64_t value, uint64_t alignment) {
   return value & ~(alignment - 1);

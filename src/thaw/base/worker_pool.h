@@ -26,8 +26,8 @@ class WorkerPool {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  /// Queues a task, before all ordinary ones if it is urgent. False if the queue is full or the pool
-  /// is closing: the task was not taken and will not run.
+  /// Queues a task, before all ordinary ones if it is urgent. False if the queue is full or the
+  /// pool is closing: the task was not taken and will not run.
   [[nodiscard]] bool submit(Task task, bool urgent);
 
   /// How often submit() met a full queue.

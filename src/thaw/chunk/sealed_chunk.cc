@@ -47,7 +47,8 @@ Result<void> verify_chunk(Sha256& hasher, const ChunkId& id, ByteSpan ciphertext
                                          " bytes, which is no size of a chunk");
   }
   if (name_chunk(hasher, ciphertext) != id) {
-    return fail(ErrorCode::kCorrupt, "chunk " + id.hex() + " does not have the content of its name");
+    return fail(ErrorCode::kCorrupt,
+                "chunk " + id.hex() + " does not have the content of its name");
   }
   return {};
 }

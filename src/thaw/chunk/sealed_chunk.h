@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A chunk: whole pages of plaintext, encrypted under a key that follows from the content, named by
-// its ciphertext. Anybody can verify one without a key, page by page once the digest table is known.
-// The bytes are specified in FORMAT.md beside this file.
+// its ciphertext. Anybody can verify one without a key, page by page once the digest table is
+// known. The bytes are specified in FORMAT.md beside this file.
 #pragma once
 
 #include <cstdint>

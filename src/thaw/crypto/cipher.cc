@@ -99,8 +99,7 @@ Result<SecretBytes> open_sealed(ByteSpan key, ByteSpan associated_data, ByteSpan
   }
   const ByteSpan nonce = sealed.first(kNonceBytes);
   const ByteSpan tag = sealed.last(kTagBytes);
-  const ByteSpan ciphertext =
-      sealed.subspan(kNonceBytes, sealed.size() - kNonceBytes - kTagBytes);
+  const ByteSpan ciphertext = sealed.subspan(kNonceBytes, sealed.size() - kNonceBytes - kTagBytes);
   SecretBytes plaintext(ciphertext.size());
   const CipherContext context = new_context("AES-256-GCM");
   int length = 0;

@@ -15,8 +15,8 @@ namespace thaw {
 inline constexpr size_t kDigestBytes = 32;
 using Digest = std::array<std::byte, kDigestBytes>;
 
-/// A reusable SHA-256 context. One thread at a time; keep one per thread: making one costs more than
-/// hashing a page.
+/// A reusable SHA-256 context. One thread at a time; keep one per thread: making one costs more
+/// than hashing a page.
 class Sha256 {
  public:
   Sha256();

@@ -39,8 +39,9 @@ enum class ImageKind : uint8_t { kMemory = 1, kVmstate = 2, kDisk = 3 };
 /// One byte sequence of the snapshot: guest memory, device state or a disk.
 struct Image {
   ImageKind kind = ImageKind::kMemory;
-  std::string name;    // "memory", "vmstate", or the disk's name
-  uint64_t bytes = 0;  // its exact size; pages_for(bytes) pages are mapped, the last one zero-padded
+  std::string name;  // "memory", "vmstate", or the disk's name
+  uint64_t bytes =
+      0;  // its exact size; pages_for(bytes) pages are mapped, the last one zero-padded
   PageMap map;
 };
 
@@ -51,8 +52,8 @@ struct ChunkEntry {
 
 /// What stands in clear.
 struct ManifestClear {
-  uint64_t root_id = 0;       // every chunk is in this root
-  uint32_t chunk_bytes = 0;   // capacity of a chunk
+  uint64_t root_id = 0;      // every chunk is in this root
+  uint32_t chunk_bytes = 0;  // capacity of a chunk
   Layout layout = Layout::kLinear;
   std::vector<ChunkEntry> chunks;
 };
@@ -75,7 +76,8 @@ inline constexpr uint32_t kImagesMax = 256;
 inline constexpr uint32_t kAnnotationsMax = 1024;
 inline constexpr size_t kImageNameBytesMax = 64;
 
-/// kInvalid unless the text may name a disk: 1 to 64 of [A-Za-z0-9._-], not beginning with '.' or '-'.
+/// kInvalid unless the text may name a disk: 1 to 64 of [A-Za-z0-9._-], not beginning with '.' or
+/// '-'.
 Result<void> validate_disk_name(std::string_view name);
 
 /// Seals the manifest. Aborts if it breaks an invariant that decode_manifest() enforces.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// PageMap: where each page of an image lives. Extents {page, count} -> {chunk, slot}, sorted by page,
-// never overlapping; a page that no extent covers is zero. Which pages share a chunk is a layout
-// policy and no business of the map.
+// PageMap: where each page of an image lives. Extents {page, count} -> {chunk, slot}, sorted by
+// page, never overlapping; a page that no extent covers is zero. Which pages share a chunk is a
+// layout policy and no business of the map.
 #pragma once
 
 #include <cstdint>
@@ -53,8 +53,8 @@ class PageMap {
   /// `page` must be inside the image. Binary search: under 200 ns for 100,000 extents.
   PageLocation locate(uint64_t page) const;
 
-  /// Calls `visit(page, location)` for each extent or gap that meets [page, page + count), clipped to
-  /// it, in order of address.
+  /// Calls `visit(page, location)` for each extent or gap that meets [page, page + count), clipped
+  /// to it, in order of address.
   template <typename Visit>
   void for_each_run(uint64_t page, uint64_t count, Visit&& visit) const {
     const uint64_t end = page + count;
@@ -77,8 +77,8 @@ class PageMap {
   std::vector<Extent> extents_;
 };
 
-/// For each chunk the extents of one map that use it: the inverse of a PageMap. Immutable. 4 bytes an
-/// extent and 4 a chunk.
+/// For each chunk the extents of one map that use it: the inverse of a PageMap. Immutable. 4 bytes
+/// an extent and 4 a chunk.
 class ChunkIndex {
  public:
   ChunkIndex() = default;

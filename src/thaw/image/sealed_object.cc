@@ -59,13 +59,12 @@ Result<EnvelopeView> parse_envelope(const ObjectKind& kind, ByteSpan bytes) {
 
 Result<SecretBytes> open_envelope(const ObjectKind& kind, const EnvelopeView& view,
                                   const KeyProvider& keys) {
-  ASSIGN_OR_RETURN(const SecretBytes data_key,
-                   keys.unwrap(wrap_context(kind), view.wrapped_key));
+  ASSIGN_OR_RETURN(const SecretBytes data_key, keys.unwrap(wrap_context(kind), view.wrapped_key));
   if (data_key.size() != kKeyBytes) return malformed(kind, "its data key has a wrong size");
   Result<SecretBytes> opened = open_sealed(data_key.span(), view.authenticated, view.sealed);
   if (!opened) {
-    return fail(std::move(opened).error().with_context(std::string("cannot open the ") +
-                                                       kind.noun));
+    return fail(
+        std::move(opened).error().with_context(std::string("cannot open the ") + kind.noun));
   }
   return opened;
 }
@@ -74,8 +73,7 @@ Result<Bytes> make_envelope(const ObjectKind& kind, ByteSpan clear, ByteSpan sec
                             const KeyProvider& keys) {
   if (clear.size() > kEnvelopeBytesMax || secret.size() > kEnvelopeBytesMax / 2) {
     return fail(ErrorCode::kExhausted, std::string(kind.noun) + " would be above the limit of " +
-                                           human_bytes(kEnvelopeBytesMax) +
-                                           "; use larger chunks");
+                                           human_bytes(kEnvelopeBytesMax) + "; use larger chunks");
   }
   const SecretBytes data_key = SecretBytes::random(kKeyBytes);
   ASSIGN_OR_RETURN(const Bytes wrapped, keys.wrap(wrap_context(kind), data_key));
@@ -99,8 +97,7 @@ Result<Bytes> make_envelope(const ObjectKind& kind, ByteSpan clear, ByteSpan sec
 
 Result<Bytes> rewrap_envelope(const ObjectKind& kind, ByteSpan bytes, const KeyProvider& keys) {
   ASSIGN_OR_RETURN(const EnvelopeView view, parse_envelope(kind, bytes));
-  ASSIGN_OR_RETURN(const SecretBytes data_key,
-                   keys.unwrap(wrap_context(kind), view.wrapped_key));
+  ASSIGN_OR_RETURN(const SecretBytes data_key, keys.unwrap(wrap_context(kind), view.wrapped_key));
   ASSIGN_OR_RETURN(const Bytes wrapped, keys.wrap(wrap_context(kind), data_key));
   // The wrapped key's length is part of the authenticated header, so it may not change.
   if (wrapped.size() != view.wrapped_key.size()) {

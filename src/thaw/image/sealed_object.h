@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The envelope that manifests and working sets share (image/FORMAT.md): a fixed header, a clear plane
-// that anybody may read, a sealed plane under a random data key, and that key wrapped by the tenant's
-// key. The header and the clear plane are authenticated with the sealed one.
+// The envelope that manifests and working sets share (image/FORMAT.md): a fixed header, a clear
+// plane that anybody may read, a sealed plane under a random data key, and that key wrapped by the
+// tenant's key. The header and the clear plane are authenticated with the sealed one.
 #pragma once
 
 #include <array>
@@ -17,8 +17,8 @@ namespace thaw {
 
 struct ObjectKind {
   std::array<char, 8> magic;
-  uint32_t version;   // the only version that this thaw reads and writes
-  const char* noun;   // for messages: "manifest"
+  uint32_t version;  // the only version that this thaw reads and writes
+  const char* noun;  // for messages: "manifest"
 };
 
 inline constexpr size_t kEnvelopeHeaderBytes = 32;
@@ -37,7 +37,8 @@ struct EnvelopeView {
 /// another version.
 Result<EnvelopeView> parse_envelope(const ObjectKind& kind, ByteSpan bytes);
 
-/// The sealed plane; kDenied if the tenant's key is not the one it was sealed for or a byte changed.
+/// The sealed plane; kDenied if the tenant's key is not the one it was sealed for or a byte
+/// changed.
 Result<SecretBytes> open_envelope(const ObjectKind& kind, const EnvelopeView& view,
                                   const KeyProvider& keys);
 
@@ -45,8 +46,8 @@ Result<SecretBytes> open_envelope(const ObjectKind& kind, const EnvelopeView& vi
 Result<Bytes> make_envelope(const ObjectKind& kind, ByteSpan clear, ByteSpan secret,
                             const KeyProvider& keys);
 
-/// The same envelope with its data key wrapped by `keys`' active master key. The sealed plane is not
-/// decrypted.
+/// The same envelope with its data key wrapped by `keys`' active master key. The sealed plane is
+/// not decrypted.
 Result<Bytes> rewrap_envelope(const ObjectKind& kind, ByteSpan bytes, const KeyProvider& keys);
 
 }  // namespace thaw

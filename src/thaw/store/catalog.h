@@ -20,8 +20,9 @@
 
 namespace thaw {
 
-/// kInvalid unless the text may name a tenant or a snapshot: 1 to 128 of [A-Za-z0-9._:@+-], not beginning
-/// with '.' or '-'. `noun` ("snapshot name") is for the message, which quotes the text safely.
+/// kInvalid unless the text may name a tenant or a snapshot: 1 to 128 of [A-Za-z0-9._:@+-], not
+/// beginning with '.' or '-'. `noun` ("snapshot name") is for the message, which quotes the text
+/// safely.
 Result<void> validate_name(std::string_view noun, std::string_view text);
 
 std::string chunk_key(uint64_t root_id, const ChunkId& id);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ObjectStore: named immutable objects, the only thing thaw asks of a place to keep them. Any S3 or a
-// directory will do. Every backend passes the same conformance suite
+// ObjectStore: named immutable objects, the only thing thaw asks of a place to keep them. Any S3 or
+// a directory will do. Every backend passes the same conformance suite
 // (testing/object_store_conformance.h).
 #pragma once
 
@@ -25,9 +25,9 @@ struct PutRequest {
 
 enum class PutOutcome { kCreated, kExisted };
 
-/// Keys are '/'-separated paths of 1 to 512 bytes in [A-Za-z0-9._:@+/-], no empty part, none that begins
-/// with '.' (validate_key). Every member may be called from many threads and many processes at once.
-/// Errors name the object. A put is durable when it returns: it survives a power cut.
+/// Keys are '/'-separated paths of 1 to 512 bytes in [A-Za-z0-9._:@+/-], no empty part, none that
+/// begins with '.' (validate_key). Every member may be called from many threads and many processes
+/// at once. Errors name the object. A put is durable when it returns: it survives a power cut.
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
@@ -35,9 +35,9 @@ class ObjectStore {
   /// "dir:/var/lib/thaw", for messages.
   virtual std::string describe() const = 0;
 
-  /// Puts each object unless its key exists; the outcomes in the order of the requests. A reader sees
-  /// a whole object or none, whatever happens to the writer. On an error some may have been put and
-  /// some not. One call costs few syncs however many objects it has, so hand over groups.
+  /// Puts each object unless its key exists; the outcomes in the order of the requests. A reader
+  /// sees a whole object or none, whatever happens to the writer. On an error some may have been
+  /// put and some not. One call costs few syncs however many objects it has, so hand over groups.
   virtual Result<std::vector<PutOutcome>> put_if_absent(std::span<const PutRequest> requests) = 0;
 
   /// Puts or replaces one object as one step: a reader sees the old bytes or the new ones.
@@ -55,9 +55,9 @@ class ObjectStore {
   /// Removing what is not there succeeds.
   virtual Result<void> remove(const std::string& key) = 0;
 
-  /// Visits the keys that begin with `prefix` (a whole number of parts, with its final '/', or empty)
-  /// in ascending order of their bytes; stops when `visit` fails and returns its error. Objects put or
-  /// removed meanwhile may or may not be seen.
+  /// Visits the keys that begin with `prefix` (a whole number of parts, with its final '/', or
+  /// empty) in ascending order of their bytes; stops when `visit` fails and returns its error.
+  /// Objects put or removed meanwhile may or may not be seen.
   using Visit = std::function<Result<void>(const std::string& key, uint64_t bytes)>;
   virtual Result<void> list(const std::string& prefix, const Visit& visit) const = 0;
 };

@@ -35,7 +35,7 @@ Result<Fd> open_file(const std::string& path, int flags, unsigned mode) {
 }
 
 Result<uint64_t> file_size(int fd, const std::string& path) {
-  struct stat status {};
+  struct stat status{};
   if (::fstat(fd, &status) != 0) return fail_errno("cannot stat " + path, errno);
   if (S_ISDIR(status.st_mode)) return fail_errno("cannot read " + path, EISDIR);
   if (S_ISREG(status.st_mode)) return static_cast<uint64_t>(status.st_size);
@@ -160,7 +160,8 @@ Result<std::vector<DataExtent>> data_extents(int fd, uint64_t size, const std::s
     const off_t hole = ::lseek(fd, data, SEEK_HOLE);
     if (hole < 0) return fail_errno("cannot find the holes of " + path, errno);
     const uint64_t end = std::min<uint64_t>(static_cast<uint64_t>(hole), size);
-    if (static_cast<uint64_t>(data) >= end) break;  // the file shrank; the read that follows says so
+    if (static_cast<uint64_t>(data) >= end)
+      break;  // the file shrank; the read that follows says so
     extents.push_back({static_cast<uint64_t>(data), end - static_cast<uint64_t>(data)});
     position = end;
   }

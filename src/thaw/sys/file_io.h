@@ -18,7 +18,8 @@ namespace thaw {
 Result<Fd> open_file(const std::string& path, int flags, unsigned mode = 0600);
 Result<uint64_t> file_size(int fd, const std::string& path);
 
-/// Reads at `offset` until `out` is full or the file ends; the count read. `path` is for the message.
+/// Reads at `offset` until `out` is full or the file ends; the count read. `path` is for the
+/// message.
 Result<size_t> read_some_at(int fd, uint64_t offset, MutableByteSpan out, const std::string& path);
 /// Reads exactly out.size() bytes; a file that ends before is kCorrupt ("ends early").
 Result<void> read_exact_at(int fd, uint64_t offset, MutableByteSpan out, const std::string& path);

@@ -72,7 +72,8 @@ class Uffd {
   InstallOutcome poison(uint64_t address, uint64_t bytes) const;
   void wake(uint64_t address, uint64_t bytes) const;
 
-  /// Reads the events that wait, at most `out.size()`, without blocking. The count; 0 if none waits.
+  /// Reads the events that wait, at most `out.size()`, without blocking. The count; 0 if none
+  /// waits.
   Result<size_t> read_events(std::span<UffdEvent> out) const;
 
  private:

@@ -39,7 +39,7 @@ const sockaddr* generic(const sockaddr_un& address) {
 
 Result<Fd> listen_unix(const std::string& path) {
   ASSIGN_OR_RETURN(const sockaddr_un address, address_of(path));
-  struct stat status {};
+  struct stat status{};
   if (::lstat(path.c_str(), &status) == 0) {
     if (!S_ISSOCK(status.st_mode)) {
       return fail(ErrorCode::kInvalid, path + " exists and is not a socket; choose another path");

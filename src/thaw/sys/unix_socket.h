@@ -15,16 +15,17 @@
 namespace thaw {
 
 /// Binds `path` (at most 107 bytes) and listens. A stale socket file that nobody listens on is
-/// replaced; one that answers is kExists; any other file there is kInvalid. Non-blocking, mode 0600.
+/// replaced; one that answers is kExists; any other file there is kInvalid. Non-blocking, mode
+/// 0600.
 Result<Fd> listen_unix(const std::string& path);
 /// Connects; kNotFound or kUnavailable say that nobody listens.
 Result<Fd> connect_unix(const std::string& path);
 
 /// One recvmsg's yield.
 struct Received {
-  size_t bytes = 0;      // written to the buffer
-  std::vector<Fd> fds;   // with close-on-exec
-  bool end = false;      // the peer closed
+  size_t bytes = 0;     // written to the buffer
+  std::vector<Fd> fds;  // with close-on-exec
+  bool end = false;     // the peer closed
   bool would_block = false;
   bool truncated = false;  // data or descriptors did not fit; what fitted is here
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ChunkSource: the one narrow interface of the read path. A tier is a ChunkSource that decorates the
-// one below it; nothing above knows where a chunk came from. What a source yields is verified: the
-// bytes are those of the name that was asked for.
+// ChunkSource: the one narrow interface of the read path. A tier is a ChunkSource that decorates
+// the one below it; nothing above knows where a chunk came from. What a source yields is verified:
+// the bytes are those of the name that was asked for.
 #pragma once
 
 #include <functional>
@@ -47,8 +47,8 @@ class ChunkSource {
   /// The chunk if this source has it in memory, else nullptr. Never waits for I/O.
   virtual ChunkRef lookup(const ChunkId& id) = 0;
 
-  /// Fetches the chunk and calls `done` exactly once, on the calling thread (a hit) or on one of the
-  /// source's own; `done` may do work of the order of a chunk's decryption. Errors: kNotFound,
+  /// Fetches the chunk and calls `done` exactly once, on the calling thread (a hit) or on one of
+  /// the source's own; `done` may do work of the order of a chunk's decryption. Errors: kNotFound,
   /// kCorrupt (no tier has an intact copy), kUnavailable, kExhausted (a queue's limit).
   virtual void fetch(const ChunkRequest& request, Completion done) = 0;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// MemoryTier: verified chunks kept in RAM as ciphertext, least recently used first out. A hit costs a
-// decryption of the pages that are wanted, no hashing.
+// MemoryTier: verified chunks kept in RAM as ciphertext, least recently used first out. A hit costs
+// a decryption of the pages that are wanted, no hashing.
 #pragma once
 
 #include <atomic>
@@ -23,7 +23,8 @@ class MemoryTier final : public ChunkSource {
     std::atomic<uint64_t> evictions{0};
   };
 
-  /// Keeps at most `bytes_max` of chunks besides those that others hold; 0 keeps none. Borrows `below`.
+  /// Keeps at most `bytes_max` of chunks besides those that others hold; 0 keeps none. Borrows
+  /// `below`.
   MemoryTier(uint64_t bytes_max, ChunkSource& below) : bytes_max_(bytes_max), below_(below) {}
 
   ChunkRef lookup(const ChunkId& id) override;

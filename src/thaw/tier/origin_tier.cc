@@ -12,14 +12,14 @@ void OriginTier::fetch(const ChunkRequest& request, Completion done) {
   CHECK(request.pages > 0 && request.pages <= kChunkPagesMax);
   // std::function copies its target, so the completion is kept once and shared by both outcomes.
   auto completion = std::make_shared<Completion>(std::move(done));
-  const bool taken = workers_.submit(
-      [this, request, completion] { (*completion)(read(request)); },
-      request.priority == Priority::kFault);
+  const bool taken = workers_.submit([this, request, completion] { (*completion)(read(request)); },
+                                     request.priority == Priority::kFault);
   if (!taken) {
     counters_.errors.fetch_add(1, std::memory_order_relaxed);
-    (*completion)(fail(ErrorCode::kExhausted, "chunk " + request.id.hex() +
-                                                  " was not fetched: the queue of the fetch threads "
-                                                  "is full (fetch_queue_max)"));
+    (*completion)(
+        fail(ErrorCode::kExhausted, "chunk " + request.id.hex() +
+                                        " was not fetched: the queue of the fetch threads "
+                                        "is full (fetch_queue_max)"));
   }
 }
 

@@ -122,8 +122,8 @@ Result<void> PageReader::read_step(uint64_t offset, MutableByteSpan out, CtrCiph
     }
     cipher.set_key(manifest_.chunk_key(run.location.chunk));
     const ByteSpan ciphertext = chunks.ciphertext(run.location.chunk);
-    // The cipher's stream is addressed in blocks of 16 bytes, so the few bytes before one go through a
-    // buffer of their own.
+    // The cipher's stream is addressed in blocks of 16 bytes, so the few bytes before one go
+    // through a buffer of their own.
     uint64_t in_chunk = run.location.slot * kPageBytes + (begin - run.page * kPageBytes);
     uint64_t left = end - begin;
     if (const uint64_t skew = in_chunk % 16; skew != 0) {

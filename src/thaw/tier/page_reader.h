@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // PageReader: an image as plain bytes. It resolves pages by the page map, takes chunks from a
-// ChunkSource and decrypts just the pages asked for. The mount, export and tests read through it; the
-// fault loop uses the same parts without waiting.
+// ChunkSource and decrypts just the pages asked for. The mount, export and tests read through it;
+// the fault loop uses the same parts without waiting.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +28,9 @@ class PageReader {
 
   const Image& image() const { return image_; }
 
-  /// Fills `out` with the image's bytes from `offset`; both may be unaligned, the end of `out` must be
-  /// inside the image. Waits for chunks; those of the range are fetched at once, not one after the
-  /// other. On an error `out` is unspecified and must not be used.
+  /// Fills `out` with the image's bytes from `offset`; both may be unaligned, the end of `out` must
+  /// be inside the image. Waits for chunks; those of the range are fetched at once, not one after
+  /// the other. On an error `out` is unspecified and must not be used.
   Result<void> read(uint64_t offset, MutableByteSpan out) const;
 
  private:

@@ -13,8 +13,8 @@
 
 namespace thaw {
 
-/// A fault that joins a prefetch waits for it at the prefetch's priority: prefetchers keep few requests
-/// under way, so that this wait is a chunk's read or two.
+/// A fault that joins a prefetch waits for it at the prefetch's priority: prefetchers keep few
+/// requests under way, so that this wait is a chunk's read or two.
 class SingleFlight final : public ChunkSource {
  public:
   explicit SingleFlight(ChunkSource& below) : below_(below) {}

@@ -23,8 +23,8 @@ Result<void> TierOptions::validate() const {
 
 Result<void> WorkerOptions::validate() const {
   if (threads > kThreadsMax) {
-    return fail(ErrorCode::kInvalid, "threads must be 0 (choose) or at most " +
-                                         std::to_string(kThreadsMax));
+    return fail(ErrorCode::kInvalid,
+                "threads must be 0 (choose) or at most " + std::to_string(kThreadsMax));
   }
   if (queue_max < 1024) return fail(ErrorCode::kInvalid, "queue_max must be at least 1024");
   return {};

@@ -22,17 +22,18 @@ struct TierOptions {
   Result<void> validate() const;
 };
 
-/// The process's worker threads: they read, verify, decrypt and install. One more than the cores, so
-/// that one may wait for the disk.
+/// The process's worker threads: they read, verify, decrypt and install. One more than the cores,
+/// so that one may wait for the disk.
 struct WorkerOptions {
-  unsigned threads = 0;       // 0: cores + 1
+  unsigned threads = 0;  // 0: cores + 1
   uint32_t queue_max = 65536;
 
   Result<void> validate() const;
   unsigned thread_count() const;
 };
 
-/// Owns the tiers; borrows the store and the workers, which must be closed (or idle) before it goes.
+/// Owns the tiers; borrows the store and the workers, which must be closed (or idle) before it
+/// goes.
 class TierStack {
  public:
   TierStack(const ObjectStore& store, WorkerPool& workers, const TierOptions& options)

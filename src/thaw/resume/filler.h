@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Filler: decides how a fault is served and what is installed besides the faulting page. Two ways:
+// unit_filler.h installs whole units (a chunk, or a huge page) as their chunks arrive;
+// page_filler.h installs just the pages that the guest asks for.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+
+#include "thaw/base/gate.h"
+#include "thaw/base/result.h"
+#include "thaw/base/worker_pool.h"
+#include "thaw/resume/guest_memory.h"
+#include "thaw/resume/resume_image.h"
+#include "thaw/resume/scratch.h"
+#include "thaw/tier/chunk_source.h"
+
+namespace thaw {
+
+struct FillCounters {
+  std::atomic<uint64_t> hits{0};             // faults whose chunks were in memory
+  std::atomic<uint64_t> misses{0};           // faults that began a fetch
+  std::atomic<uint64_t> joined{0};           // faults on a unit that was on its way
+  std::atomic<uint64_t> zero_faults{0};      // faults on zero or given-back pages
+  std::atomic<uint64_t> chunks{0};           // chunks taken from the source
+  std::atomic<uint64_t> prefault_errors{0};  // units that could not be prefaulted
+};
+
+/// What a filler needs of its session. Members may be called from any thread.
+class FillHost {
+ public:
+  virtual ~FillHost() = default;
+
+  /// Runs `again` on the event thread, after it has read the events that wait: the answer to
+  /// EAGAIN.
+  virtual void retry(std::function<void()> again) = 0;
+  /// The guest needs this page and cannot have it: poisons it and ends the VMM.
+  virtual void fail_closed(uint64_t page, const Error& error) = 0;
+  /// The VMM has gone.
+  virtual void vmm_gone() = 0;
+  /// A part of the prefault has ended.
+  virtual void progress() = 0;
+  /// True once the session ends: begin nothing new.
+  virtual bool stopping() const = 0;
+};
+
+/// What a filler works with; all borrowed from the session.
+struct FillContext {
+  const ResumeImage& image;
+  GuestMemory& memory;
+  ChunkSource& source;
+  WorkerPool& workers;
+  ScratchPool& scratch;
+  FillHost& host;
+  Gate& gate;  // every fetch and task under way holds a pass
+};
+
+class Filler {
+ public:
+  virtual ~Filler() = default;
+
+  /// Serves a fault on the event thread, with the install gate open. Never waits for I/O. `page` is
+  /// the first of its unit of installation (GuestMemory::unit_pages).
+  virtual void fault(uint64_t page) = 0;
+
+  virtual const FillCounters& counters() const = 0;
+};
+
+/// Zero pages are cheap to install in runs (0.1 us a page), so a fault on one takes its neighbours
+/// along: those in its aligned window of this many pages.
+inline constexpr uint64_t kZeroWindowPages = 64;
+
+/// Serves a fault on a page that is zero or was given back.
+PlaceResult place_zero_fault(const ResumeImage& image, GuestMemory& memory, uint64_t page);
+
+/// What follows from the install of a page that a guest thread waits for: nothing, a retry by
+/// `again`, or the end of the session. True if it is done.
+bool settle(FillHost& host, uint64_t page, const PlaceResult& result, std::function<void()> again);
+
+}  // namespace thaw

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/resume/resume_image.h"
+
+namespace thaw {
+
+ResumeImage::ResumeImage(Manifest manifest)
+    : manifest_(std::move(manifest)), memory_(manifest_.find(ImageKind::kMemory)) {
+  if (memory_ != nullptr) index_ = ChunkIndex(memory_->map, manifest_.clear.chunks.size());
+}
+
+Result<std::shared_ptr<const ResumeImage>> ResumeImage::make(Manifest manifest) {
+  // Shared: the sessions of a snapshot and whoever starts them hold it, the last of them frees it.
+  const std::shared_ptr<const ResumeImage> image(new ResumeImage(std::move(manifest)));
+  if (image->memory_ == nullptr) {
+    return fail(ErrorCode::kInvalid,
+                "the snapshot has no memory image, so no VM can resume from it; freeze it with "
+                "--memory");
+  }
+  if (image->memory_->bytes == 0) return fail(ErrorCode::kInvalid, "the memory image is empty");
+  return image;
+}
+
+}  // namespace thaw

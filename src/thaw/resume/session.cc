@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/resume/session.h"
+
+#include <poll.h>
+#include <pthread.h>
+
+#include <array>
+#include <csignal>
+#include <ctime>
+
+#include "thaw/base/check.h"
+#include "thaw/base/log.h"
+#include "thaw/resume/page_filler.h"
+#include "thaw/sys/process.h"
+
+namespace thaw {
+namespace {
+
+// More than a VMM has threads, so that one read empties the queue.
+constexpr size_t kEventsPerRead = 64;
+
+// How long a retry waits after EAGAIN when there is no event to read: the guest thread whose
+// madvise changes the address space has to run first.
+constexpr timespec kRetryPause{0, 50'000};
+
+}  // namespace
+
+Result<void> SessionOptions::validate() const {
+  if (prefault == Prefault::kAll && fill == Fill::kPage) {
+    return fail(ErrorCode::kInvalid,
+                "prefault 'all' installs whole chunks: use it with fill 'chunk'");
+  }
+  if (prefault_lanes == 0 || held_chunks_max == 0) {
+    return fail(ErrorCode::kInvalid, "prefault_lanes and held_chunks_max must be at least 1");
+  }
+  return {};
+}
+
+const char* to_string(SessionEnd end) {
+  switch (end) {
+    case SessionEnd::kRunning:
+      return "running";
+    case SessionEnd::kVmmExited:
+      return "vmm_exited";
+    case SessionEnd::kComplete:
+      return "complete";
+    case SessionEnd::kFailed:
+      return "failed";
+    case SessionEnd::kStopped:
+      return "stopped";
+  }
+  return "unknown";
+}
+
+Result<std::unique_ptr<Session>> Session::start(std::shared_ptr<const ResumeImage> image,
+                                                ChunkSource& source, WorkerPool& workers,
+                                                Handshake handshake, VmmPeer peer,
+                                                const SessionOptions& options,
+                                                std::function<void()> on_end) {
+  TRY(options.validate());
+  ASSIGN_OR_RETURN(Fd wake, event_fd());
+  std::unique_ptr<Session> session(new Session(std::move(image), source, workers,
+                                               std::move(handshake), std::move(peer), options,
+                                               std::move(wake), std::move(on_end)));
+  session->thread_ = std::thread([raw = session.get()] { raw->run(); });
+  return session;
+}
+
+Session::Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, WorkerPool& workers,
+                 Handshake handshake, VmmPeer peer, const SessionOptions& options, Fd wake,
+                 std::function<void()> on_end)
+    : image_(std::move(image)),
+      options_(options),
+      peer_(std::move(peer)),
+      socket_tells_exit_(handshake.keeps_socket),
+      wake_(std::move(wake)),
+      on_end_(std::move(on_end)),
+      memory_(std::move(handshake.uffd), RegionMap(std::move(handshake.regions)),
+              image_->map().page_count()),
+      scratch_(scratch_pages_for(memory_)) {
+  const FillContext context{*image_, memory_, source, workers, scratch_, *this, gate_};
+  if (options_.fill == Fill::kPage && memory_.unit_pages() == 1) {
+    filler_ = std::make_unique<PageFiller>(context, options_.held_chunks_max);
+  } else {
+    auto units = std::make_unique<UnitFiller>(context, make_fill_units(*image_, memory_));
+    prefaulter_ = units.get();
+    filler_ = std::move(units);
+  }
+  faults_.reserve(kEventsPerRead);
+}
+
+Session::~Session() {
+  stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Session::stop() { finish_with(SessionEnd::kStopped); }
+
+// The first reason to end is the one that counts.
+void Session::finish_with(SessionEnd end, std::string error) {
+  ending_.with([&](Ending& ending) {
+    if (ending.end != SessionEnd::kRunning) return;
+    ending.end = end;
+    ending.error = std::move(error);
+  });
+  stopping_.store(true, std::memory_order_release);
+  notify(wake_.get());
+}
+
+void Session::vmm_gone() { finish_with(SessionEnd::kVmmExited); }
+
+void Session::progress() {
+  if (prefaulter_ != nullptr && prefaulter_->prefault_complete()) notify(wake_.get());
+}
+
+void Session::retry(std::function<void()> again) {
+  // Destroyed outside the lock if it is refused: it may hold the last pass of the gate.
+  retries_.with([&](Retries& retries) {
+    if (!retries.closed) retries.waiting.push_back(std::exchange(again, nullptr));
+  });
+  retries_wait_.store(true, std::memory_order_release);
+  notify(wake_.get());
+}
+
+void Session::fail_closed(uint64_t page, const Error& error) {
+  const bool first = ending_.with([&](Ending& ending) {
+    if (ending.end != SessionEnd::kRunning) return false;
+    ending.end = SessionEnd::kFailed;
+    ending.error = "page " + std::to_string(page) + " cannot be served: " + error.message;
+    return true;
+  });
+  if (!first) return;
+  const uint64_t unit_page = align_down(page, memory_.unit_pages());
+  const bool poisoned = memory_.poison(unit_page);
+  end_vmm("page " + std::to_string(page) + " of the guest's memory cannot be served" +
+          (poisoned ? " and is poisoned" : "") + ": " + error.message);
+  stopping_.store(true, std::memory_order_release);
+  notify(wake_.get());
+}
+
+// One line in the log, whatever comes of it.
+void Session::end_vmm(const std::string& why) {
+  const std::string who = "VMM " + std::to_string(peer_.process.pid);
+  if (!peer_.process.pidfd) {
+    log_error(who + " should be ended and is not visible from here: end it by hand; " + why);
+    return;
+  }
+  const Result<void> killed = kill_by_pidfd(peer_.process.pidfd.get(), SIGKILL);
+  if (killed || killed.error().code == ErrorCode::kGone) {
+    log_error(who + " was ended: " + why);
+  } else {
+    log_error(who + " could not be ended (" + killed.error().message + "): end it by hand; " + why);
+  }
+}
+
+void Session::run() {
+  ::pthread_setname_np(::pthread_self(), "thaw-fault");
+  if (options_.prefault == Prefault::kAll) prefaulter_->start_prefault(options_.prefault_lanes);
+  while (!stopping()) {
+    if (!read_events()) continue;
+    serve_faults();
+    const bool retried = run_retries();
+    if (prefaulter_ != nullptr && prefaulter_->prefault_complete()) {
+      finish_with(SessionEnd::kComplete);
+    } else if (retried) {
+      ::nanosleep(&kRetryPause, nullptr);
+    } else {
+      wait_for_events();
+    }
+  }
+  finish();
+}
+
+// Waits for an event, a notification, or the VMM's end.
+void Session::wait_for_events() {
+  const bool by_pidfd = static_cast<bool>(peer_.process.pidfd);
+  std::array<pollfd, 3> entries{
+      {{memory_.uffd().fd(), POLLIN, 0}, {wake_.get(), POLLIN, 0}, {-1, POLLIN, 0}}};
+  if (by_pidfd) {
+    entries[2].fd = peer_.process.pidfd.get();
+  } else if (socket_tells_exit_) {
+    entries[2] = {peer_.socket.get(), POLLRDHUP, 0};
+  }
+  if (::poll(entries.data(), entries.size(), -1) <= 0) return;
+  if (entries[1].revents != 0) drain(wake_.get());
+  if (entries[2].revents != 0) vmm_gone();
+}
+
+// Reads what waits and applies the removals among it. A fault that stands before a removal in the
+// queue may logically come after it, so no fault is served before all that waits has been read.
+// False if there is more.
+bool Session::read_events() {
+  std::array<UffdEvent, kEventsPerRead> events;
+  memory_.gate().close();
+  const Result<size_t> count = memory_.uffd().read_events(events);
+  for (size_t i = 0; count && i < *count; ++i) {
+    const UffdEvent& event = events[i];
+    if (event.kind == UffdEvent::Kind::kRemove) {
+      remove_count_.fetch_add(1, std::memory_order_relaxed);
+      memory_.remove(event.address, event.end);
+    }
+  }
+  memory_.gate().open();
+  if (!count) {
+    end_vmm(count.error().message);
+    finish_with(SessionEnd::kFailed, count.error().message);
+    return false;
+  }
+  for (size_t i = 0; i < *count; ++i) {
+    const UffdEvent& event = events[i];
+    if (event.kind != UffdEvent::Kind::kFault) continue;
+    fault_count_.fetch_add(1, std::memory_order_relaxed);
+    if (event.write) write_fault_count_.fetch_add(1, std::memory_order_relaxed);
+    const std::optional<uint64_t> page = memory_.regions().page_at(event.address);
+    if (page) {
+      faults_.push_back(align_down(*page, memory_.unit_pages()));
+      continue;
+    }
+    const std::string why = "it faulted at an address outside the regions of its handshake";
+    end_vmm(why);
+    finish_with(SessionEnd::kFailed, why);
+    return false;
+  }
+  return *count < events.size();
+}
+
+void Session::serve_faults() {
+  for (const uint64_t page : faults_) {
+    if (stopping()) break;
+    filler_->fault(page);
+  }
+  faults_.clear();
+}
+
+bool Session::run_retries() {
+  if (!retries_wait_.exchange(false, std::memory_order_acq_rel)) return false;
+  std::vector<std::function<void()>> waiting =
+      retries_.with([](Retries& retries) { return std::exchange(retries.waiting, {}); });
+  for (std::function<void()>& again : waiting) again();
+  return !waiting.empty();
+}
+
+void Session::finish() {
+  // Retries hold passes of the gate, so they go first; those that still come are dropped on
+  // arrival.
+  retries_
+      .with([](Retries& retries) {
+        retries.closed = true;
+        return std::exchange(retries.waiting, {});
+      })
+      .clear();
+  gate_.close_and_wait();
+
+  const SessionEnd end = ending_.with([](const Ending& ending) { return ending.end; });
+  if (end == SessionEnd::kComplete) {
+    for (const MemoryRegion& region : memory_.regions().regions()) {
+      // A region that the VMM unmapped meanwhile needs no unregistering.
+      const Result<void> ignored = memory_.uffd().unregister(region.address, region.bytes);
+      static_cast<void>(ignored);
+    }
+    // A guest thread may wait for a removal to be read; from now on none can be queued.
+    std::array<UffdEvent, kEventsPerRead> events;
+    while (memory_.uffd().read_events(events).value_or(0) > 0) {
+    }
+  } else if (end == SessionEnd::kStopped) {
+    const bool exited = peer_.process.pidfd && pidfd_has_exited(peer_.process.pidfd.get());
+    if (!exited) end_vmm("the page server stops before all of the guest's memory is present");
+  }
+  ended_.store(true, std::memory_order_release);
+  if (on_end_) on_end_();
+}
+
+SessionSummary Session::summary() const {
+  SessionSummary summary;
+  ending_.with([&](const Ending& ending) {
+    summary.end = ending.end;
+    summary.error = ending.error;
+  });
+  const auto value = [](const std::atomic<uint64_t>& counter) {
+    return counter.load(std::memory_order_relaxed);
+  };
+  const FillCounters& fill = filler_->counters();
+  const PlaceCounters& place = memory_.counters();
+  summary.vmm_pid = peer_.process.pid;
+  summary.faults = value(fault_count_);
+  summary.write_faults = value(write_fault_count_);
+  summary.removes = value(remove_count_);
+  summary.hits = value(fill.hits);
+  summary.misses = value(fill.misses);
+  summary.joined = value(fill.joined);
+  summary.zero_faults = value(fill.zero_faults);
+  summary.chunks = value(fill.chunks);
+  summary.pages_copied = value(place.pages_copied);
+  summary.pages_zeroed = value(place.pages_zeroed);
+  summary.pages_removed = value(place.pages_removed);
+  summary.pages_present = memory_.pages_present();
+  summary.again = value(place.again);
+  summary.prefault_errors = value(fill.prefault_errors);
+  return summary;
+}
+
+}  // namespace thaw

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Session: serves the memory of one VMM, from its handshake to its end. One thread reads the events
+// of the userfaultfd and serves what is in memory; the workers fetch, verify, decrypt and install
+// the rest. It ends when the VMM has gone, when all memory is present, when a page cannot be had
+// (then it ends the VMM: fail closed), or when it is stopped.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "thaw/base/gate.h"
+#include "thaw/base/guarded.h"
+#include "thaw/base/result.h"
+#include "thaw/base/worker_pool.h"
+#include "thaw/resume/filler.h"
+#include "thaw/resume/guest_memory.h"
+#include "thaw/resume/resume_image.h"
+#include "thaw/resume/scratch.h"
+#include "thaw/resume/unit_filler.h"
+#include "thaw/resume/vmm_handshake.h"
+#include "thaw/sys/unix_socket.h"
+#include "thaw/tier/chunk_source.h"
+
+namespace thaw {
+
+enum class Prefault { kNone, kAll };
+/// What a fault installs: its page, or all pages of its chunk, the faulting one first.
+enum class Fill { kPage, kChunk };
+
+struct SessionOptions {
+  Prefault prefault = Prefault::kNone;
+  Fill fill = Fill::kChunk;
+  unsigned prefault_lanes = 2;   // units that a prefault has under way
+  size_t held_chunks_max = 512;  // with Fill::kPage: chunks kept as ciphertext
+
+  Result<void> validate() const;
+};
+
+enum class SessionEnd {
+  kRunning,
+  kVmmExited,  // the VMM has gone; nothing to complain about
+  kComplete,   // all memory is present and unregistered: the VMM needs nobody any more
+  kFailed,     // a page could not be had; the VMM was ended
+  kStopped,    // stop() came first; a VMM whose memory was incomplete was ended
+};
+const char* to_string(SessionEnd end);
+
+struct SessionSummary {
+  SessionEnd end = SessionEnd::kRunning;
+  std::string error;  // for kFailed
+  pid_t vmm_pid = 0;
+  uint64_t faults = 0;
+  uint64_t write_faults = 0;
+  uint64_t removes = 0;
+  uint64_t hits = 0;
+  uint64_t misses = 0;
+  uint64_t joined = 0;
+  uint64_t zero_faults = 0;
+  uint64_t chunks = 0;
+  uint64_t pages_copied = 0;
+  uint64_t pages_zeroed = 0;
+  uint64_t pages_removed = 0;
+  uint64_t pages_present = 0;
+  uint64_t again = 0;
+  uint64_t prefault_errors = 0;
+};
+
+/// The VMM at the other end: its process and the socket it came by.
+struct VmmPeer {
+  Peer process;
+  Fd socket;
+};
+
+/// Made and destroyed by one thread; the other members may be called from any.
+class Session final : private FillHost {
+ public:
+  /// Starts serving. Borrows source and workers; keeps the image. `on_end` is called once, on the
+  /// session's thread, as its last act.
+  static Result<std::unique_ptr<Session>> start(std::shared_ptr<const ResumeImage> image,
+                                                ChunkSource& source, WorkerPool& workers,
+                                                Handshake handshake, VmmPeer peer,
+                                                const SessionOptions& options,
+                                                std::function<void()> on_end);
+  /// Stops and waits: see kStopped.
+  ~Session() override;
+
+  void stop();
+  bool ended() const { return ended_.load(std::memory_order_acquire); }
+  SessionSummary summary() const;
+
+ private:
+  Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, WorkerPool& workers,
+          Handshake handshake, VmmPeer peer, const SessionOptions& options, Fd wake,
+          std::function<void()> on_end);
+
+  // FillHost
+  void retry(std::function<void()> again) override;
+  void fail_closed(uint64_t page, const Error& error) override;
+  void vmm_gone() override;
+  void progress() override;
+  bool stopping() const override { return stopping_.load(std::memory_order_acquire); }
+
+  void run();
+  void wait_for_events();
+  bool read_events();
+  void serve_faults();
+  bool run_retries();
+  void finish();
+  void end_vmm(const std::string& why);
+  void finish_with(SessionEnd end, std::string error = {});
+
+  const std::shared_ptr<const ResumeImage> image_;
+  const SessionOptions options_;
+  VmmPeer peer_;
+  const bool socket_tells_exit_;
+  const Fd wake_;
+  const std::function<void()> on_end_;
+
+  GuestMemory memory_;
+  ScratchPool scratch_;
+  Gate gate_;
+  std::unique_ptr<Filler> filler_;
+  UnitFiller* prefaulter_ = nullptr;  // filler_, if it prefaults
+
+  std::vector<uint64_t> faults_;  // pages of the faults just read; of the event thread
+  std::atomic<uint64_t> fault_count_{0};
+  std::atomic<uint64_t> write_fault_count_{0};
+  std::atomic<uint64_t> remove_count_{0};
+
+  struct Ending {
+    SessionEnd end = SessionEnd::kRunning;
+    std::string error;
+  };
+  Guarded<Ending> ending_;
+  struct Retries {
+    std::vector<std::function<void()>> waiting;
+    bool closed = false;
+  };
+  Guarded<Retries> retries_;
+  std::atomic<bool> retries_wait_{false};  // so that the hit path takes no lock to find none
+  std::atomic<bool> stopping_{false};
+  std::atomic<bool> ended_{false};
+  std::thread thread_;
+};
+
+}  // namespace thaw
