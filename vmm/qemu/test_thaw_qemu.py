@@ -1,0 +1,787 @@
+# SPDX-License-Identifier: Apache-2.0
+"""End-to-end test of thaw-qemu: a guest boots, is snapshot warm, and resumes by every way; wrong
+input fails clearly.
+
+Run it with python3 from anywhere. Environment, all optional: THAW_QEMU_IMAGE, a folder made by
+`thaw-qemu image`, spares the build; THAW_PRELOAD_LIBRARY, a built libthaw_uffd_preload.so, spares
+the compiler.
+"""
+
+import ctypes
+import errno
+import fcntl
+import hashlib
+import json
+import mmap
+import os
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PAGE = 4096
+MEMORY_MIB = 192
+WARM_CALLS = 3
+REQUEST = {"orders": 2000, "seed": 7}
+# Longer than a page of the console's line buffer: it passes only if the console is raw.
+DOCUMENT = [
+    {"order": n, "customer": f"c{n % 5}", "item": "drum", "quantity": 2, "unit_cents": n}
+    for n in range(300)
+]
+
+_scratch: tempfile.TemporaryDirectory
+_library: Path
+
+
+def setUpModule() -> None:
+    global _scratch, _library
+    _scratch = tempfile.TemporaryDirectory(prefix="thaw-qemu-test-")
+    unittest.addModuleCleanup(_scratch.cleanup)
+    unittest.addModuleCleanup(_end_leftovers)
+    if os.uname().machine != "x86_64":
+        raise unittest.SkipTest("SKIP: the guest and its QEMU are for x86-64")
+    if shutil.which("qemu-system-x86_64") is None:
+        raise unittest.SkipTest("SKIP: no qemu-system-x86_64 (package qemu-system-x86)")
+    prebuilt = os.environ.get("THAW_PRELOAD_LIBRARY")
+    if prebuilt:
+        _library = Path(prebuilt)
+        return
+    if shutil.which("g++") is None:
+        raise unittest.SkipTest(
+            "SKIP: no g++ to build the preload library, and THAW_PRELOAD_LIBRARY is not set"
+        )
+    _library = Path(_scratch.name, "libthaw_uffd_preload.so")
+    warnings = ("-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-pedantic", "-Werror")
+    kind = ("-std=c++20", "-O2", "-fno-exceptions", "-fPIC", "-shared")
+    source = HERE / "uffd_preload.cc"
+    subprocess.run(["g++", *kind, *warnings, str(source), "-o", str(_library)], check=True)
+
+
+def _processes() -> list[int]:
+    """Every QEMU of this test that still runs."""
+    mark = b"\0" + _scratch.name.encode() + b"/"
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if command.startswith(b"qemu-system") and mark in command:
+            found.append(int(entry.name))
+    return found
+
+
+def _end_leftovers() -> None:
+    for pid in _processes():
+        os.kill(pid, signal.SIGKILL)
+
+
+def thaw_qemu(*arguments: object) -> tuple[int, list[dict], str]:
+    """Exit status, results and stderr of one invocation."""
+    command = [sys.executable, str(HERE / "thaw-qemu"), *map(str, arguments), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=80, check=False)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def image_folder() -> Path:
+    """A built image; skips where none can be had."""
+    prebuilt = os.environ.get("THAW_QEMU_IMAGE")
+    if prebuilt:
+        return Path(prebuilt)
+    image = Path(_scratch.name, "image")
+    if not image.exists():
+        for tool in ("apt-get", "dpkg"):
+            if shutil.which(tool) is None:
+                raise unittest.SkipTest(
+                    f"SKIP: no {tool} to build the guest image, and THAW_QEMU_IMAGE is not set"
+                )
+        status, results, said = thaw_qemu("image", "--output", image)
+        if status != 0 and ("download" in said or "look up" in said):
+            raise unittest.SkipTest(f"SKIP: the guest's packages cannot be downloaded: {said}")
+        if status != 0:
+            raise AssertionError(said)
+    return image
+
+
+def fingerprint(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _ioctl_number(number: int, size: int) -> int:
+    """_IOWR of userfaultfd's ioctls."""
+    return (3 << 30) | (size << 16) | (0xAA << 8) | number
+
+
+UFFDIO_WAKE = (2 << 30) | (16 << 16) | (0xAA << 8) | 0x02
+UFFDIO_COPY = _ioctl_number(0x03, 40)
+UFFDIO_ZEROPAGE = _ioctl_number(0x04, 32)
+EVENT_PAGEFAULT = 0x12
+EVENT_REMOVE = 0x15
+
+
+class PageServer:
+    """Serves one VMM, page by page, from a memory file, until the VMM hangs up.
+
+    `lie` serves zeros in place of every page; `mute` takes the handshake and serves nothing.
+    """
+
+    def __init__(self, path: Path, memory: Path, *, lie: bool = False, mute: bool = False) -> None:
+        self.handshake: list[dict] = []
+        self.handshake_fds = 0
+        self.faults = 0
+        self.hung_up = threading.Event()
+        self.error: BaseException | None = None
+        self._lie = lie
+        self._mute = mute
+        self._base = 0
+        self._removed: set[int] = set()  # offsets of pages
+        with memory.open("rb") as file:
+            self._memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(path))
+        self._listener.listen(1)
+        self._stop_read, self._stop_write = os.pipe()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        os.write(self._stop_write, b"x")
+        self._thread.join(10)
+        for fd in (self._stop_read, self._stop_write):
+            os.close(fd)
+        self._listener.close()
+
+    def _run(self) -> None:
+        try:
+            if self._listener not in select.select([self._listener, self._stop_read], [], [])[0]:
+                return
+            connection, _ = self._listener.accept()
+            with connection:
+                body, fds, _, _ = socket.recv_fds(connection, 1 << 16, 4)
+                self.handshake = json.loads(body)
+                self.handshake_fds = len(fds)
+                self._serve(connection, fds[0])
+                for fd in fds:
+                    os.close(fd)
+        except BaseException as error:  # the test reports it
+            self.error = error
+
+    def _serve(self, connection: socket.socket, uffd: int) -> None:
+        region = self.handshake[0]
+        base, size = region["base_host_virt_addr"], region["size"]
+        self._base = base
+        poll = select.poll()
+        for fd in (connection.fileno(), self._stop_read, *(() if self._mute else (uffd,))):
+            poll.register(fd, select.POLLIN)
+        while True:
+            ready = [fd for fd, _ in poll.poll()]
+            if self._stop_read in ready:
+                return
+            if connection.fileno() in ready and not connection.recv(1):
+                self.hung_up.set()
+                return
+            # Removals come before the faults read with them: those pages are zero from then on.
+            faults = []
+            for event, first, second in self._events(uffd):
+                if event == EVENT_REMOVE:
+                    self._remove(first, second)
+                elif event == EVENT_PAGEFAULT:
+                    faults.append(second & ~(PAGE - 1))
+            for address in faults:
+                assert base <= address < base + size, f"fault at {address:#x} outside the region"
+                self._install(uffd, address, address - base)
+
+    def _remove(self, start: int, end: int) -> None:
+        self._removed.update(range(start - self._base, end - self._base, PAGE))
+
+    @staticmethod
+    def _events(uffd: int) -> list[tuple[int, int, int]]:
+        try:
+            data = os.read(uffd, 32 * 64)
+        except BlockingIOError:
+            return []
+        return [
+            (event, first, second)
+            for event, first, second, _ in struct.iter_unpack("<B7xQQQ", data)
+        ]
+
+    def _install(self, uffd: int, address: int, offset: int) -> None:
+        self.faults += 1
+        page = self._memory[offset : offset + PAGE]
+        while True:
+            try:
+                if self._lie or offset in self._removed or not any(page):
+                    fcntl.ioctl(
+                        uffd, UFFDIO_ZEROPAGE, bytearray(struct.pack("<QQQq", address, PAGE, 0, 0))
+                    )
+                else:
+                    source = ctypes.create_string_buffer(page, PAGE)
+                    copy = struct.pack("<QQQQq", address, ctypes.addressof(source), PAGE, 0, 0)
+                    fcntl.ioctl(uffd, UFFDIO_COPY, bytearray(copy))
+                return
+            except OSError as error:
+                if error.errno == errno.EEXIST:
+                    fcntl.ioctl(uffd, UFFDIO_WAKE, bytearray(struct.pack("<QQ", address, PAGE)))
+                    return
+                if error.errno in (errno.ESRCH, errno.ENOENT):  # the VMM ends
+                    return
+                if error.errno != errno.EAGAIN:
+                    raise
+                for event, first, second in self._events(uffd):
+                    assert event == EVENT_REMOVE, "a fault of a second thread during a removal"
+                    self._remove(first, second)
+
+
+def require_userfaultfd() -> None:
+    try:
+        os.close(os.open("/dev/userfaultfd", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        if os.geteuid() != 0:
+            raise unittest.SkipTest(
+                f"SKIP: no userfaultfd for kernel faults: /dev/userfaultfd: {error}"
+            ) from error
+
+
+class ThawQemuTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(dir=_scratch.name))
+
+    def vm(self, name: str = "vm") -> Path:
+        path = self.folder / name
+        self.addCleanup(thaw_qemu, "quit", "--vm", path)
+        return path
+
+    def succeed(self, *arguments: object) -> list[dict]:
+        status, results, said = thaw_qemu(*arguments)
+        self.assertEqual(status, 0, said)
+        return results
+
+    def refuse(self, *arguments: object, says: str, within_s: float = 5) -> str:
+        """The invocation fails soon, says why and what to do, and starts nothing that stays."""
+        before = set(_processes())
+        begin = time.monotonic()
+        status, results, said = thaw_qemu(*arguments)
+        self.assertLess(time.monotonic() - begin, within_s)
+        self.assertEqual(status, 1, said)
+        self.assertIn(says, said)
+        self.assertIn("to do: ", said)
+        self.assertNotIn("Traceback", said)
+        self.assertIn(says, results[-1]["error"])
+        self.assertTrue(results[-1]["remedy"])
+        self.assertEqual(set(_processes()) - before, set())
+        return said
+
+    def reply(self, vm: Path, request: dict, *more: object) -> dict:
+        return self.succeed("call", "--vm", vm, "--request", json.dumps(request), *more)[-1][
+            "reply"
+        ]
+
+
+class GuestTest(ThawQemuTest):
+    """One guest, booted, warmed and snapshot once for all tests."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.image = image_folder()
+        root = Path(tempfile.mkdtemp(dir=_scratch.name))
+        # A name too long for a socket address, with the character that ends a QEMU option.
+        warm = root / ("warm,vm-" + "x" * 120)
+        cls.snapshot = root / "snapshot"
+        for arguments in (
+            ("boot", "--vm", warm, "--image", cls.image, "--memory-mib", MEMORY_MIB),
+            ("call", "--vm", warm, "--request", json.dumps(REQUEST), "--repeat", WARM_CALLS),
+            ("call", "--vm", warm, "--request", json.dumps({"document": DOCUMENT, "id": "mine"})),
+            ("call", "--vm", warm, "--request", json.dumps({"orders": -1})),
+        ):
+            status, results, said = thaw_qemu(*arguments)
+            assert status == 0, said
+            if arguments[0] == "boot":
+                cls.boot = results[0]
+            elif "--repeat" in arguments:
+                cls.warm = [result["reply"] for result in results]
+            elif "mine" in arguments[-1]:
+                cls.warm_document = results[0]["reply"]
+            else:
+                cls.refused = results[0]["reply"]
+        cls.calls = cls.refused["calls"]
+        # A snapshot that cannot be written leaves the VM running, and so the next one possible.
+        cls.failed_snapshot = thaw_qemu("snapshot", "--vm", warm, "--output", "/dev/null/snapshot")
+        cls.occupied_snapshot = thaw_qemu("snapshot", "--vm", warm, "--output", root)
+        cls.after_failure = thaw_qemu("call", "--vm", warm, "--request", '{"orders": 1}')
+        cls.calls += 1
+        cls.taken = thaw_qemu("snapshot", "--vm", warm, "--output", cls.snapshot)
+        assert cls.taken[0] == 0, cls.taken[2]
+        cls.warm_vm = warm
+        cls.memory = cls.snapshot / "memory"
+        cls.vmstate = cls.snapshot / "vmstate"
+        cls.memory_digest = fingerprint(cls.memory)
+
+    def resume(self, vm: Path, way: str, *more: object) -> dict:
+        if way != "uffd":
+            more = ("--memory", self.memory, *more)
+        return self.succeed(
+            "resume",
+            "--vm",
+            vm,
+            "--vmstate",
+            self.vmstate,
+            "--way",
+            way,
+            "--preload",
+            _library,
+            *more,
+        )[0]
+
+    def check_continues(self, vm: Path) -> None:
+        """The resumed function is the warm one, one call on, and computes the same."""
+        reply = self.reply(vm, REQUEST)
+        self.assertEqual(reply["calls"], self.calls + 1)
+        self.assertEqual(reply["boot_id"], self.boot["boot_id"])
+        self.assertEqual(reply["sha256"], self.warm[0]["sha256"])
+        self.assertEqual(
+            self.reply(vm, {"document": DOCUMENT})["sha256"], self.warm_document["sha256"]
+        )
+
+    def test_image_is_built_once(self) -> None:
+        if os.environ.get("THAW_QEMU_IMAGE"):
+            self.skipTest("SKIP: the image was built elsewhere (THAW_QEMU_IMAGE)")
+        before = (self.image / "initramfs").stat()
+        self.assertFalse(self.succeed("image", "--output", self.image)[0]["built"])
+        self.assertEqual((self.image / "initramfs").stat().st_mtime_ns, before.st_mtime_ns)
+
+    def test_warm_function(self) -> None:
+        self.assertEqual([reply["calls"] for reply in self.warm], list(range(1, WARM_CALLS + 1)))
+        self.assertEqual({reply["boot_id"] for reply in self.warm}, {self.boot["boot_id"]})
+        self.assertEqual(len({reply["sha256"] for reply in self.warm}), 1)
+        self.assertNotEqual(self.warm[0]["sha256"], self.warm_document["sha256"])
+        self.assertEqual(self.warm_document["id"], "mine")
+        self.assertEqual(self.warm_document["orders"], len(DOCUMENT))
+        self.assertFalse(self.refused["ok"])
+        self.assertIn("orders is -1", self.refused["error"])
+        # The host computes the same answer: the guest's is no accident of a broken machine.
+        function = [sys.executable, str(HERE / "guest/function.py")]
+        host = subprocess.run(
+            function, input=json.dumps(REQUEST) + "\n", capture_output=True, text=True, check=True
+        )
+        self.assertEqual(json.loads(host.stdout.splitlines()[-1])["sha256"], self.warm[0]["sha256"])
+
+    def test_snapshot(self) -> None:
+        self.assertEqual(self.failed_snapshot[0], 1)
+        self.assertIn("cannot write the snapshot", self.failed_snapshot[2])
+        self.assertEqual(self.occupied_snapshot[0], 1)
+        self.assertIn("it exists", self.occupied_snapshot[2])
+        self.assertEqual(self.after_failure[0], 0, self.after_failure[2])
+        self.assertEqual(
+            sorted(path.name for path in self.snapshot.iterdir()), ["memory", "vmstate"]
+        )
+        self.assertEqual(self.memory.stat().st_size, MEMORY_MIB << 20)
+        # Far below the memory's size: the memory is in its own file alone.
+        self.assertLess(self.vmstate.stat().st_size, 1 << 20)
+        self.assertEqual(
+            [path for path in self.snapshot.parent.iterdir() if "partial" in path.name], []
+        )
+        self.assertEqual(
+            sorted(path.name for path in self.warm_vm.iterdir()), ["lock", "qemu.log", "vm.json"]
+        )
+        self.refuse("call", "--vm", self.warm_vm, says="no VM runs in")
+
+    def test_resume_by_file(self) -> None:
+        vm = self.vm()
+        self.resume(vm, "file")
+        self.check_continues(vm)
+        self.refuse(
+            "snapshot", "--vm", vm, "--output", self.folder / "again", says="it was resumed"
+        )
+        self.assertEqual(fingerprint(self.memory), self.memory_digest)
+
+    def test_two_resumed_at_once(self) -> None:
+        vms = [self.vm("one"), self.vm("two")]
+        for vm in vms:
+            self.resume(vm, "file")
+        for vm in vms:
+            self.check_continues(vm)
+
+    def test_resume_present(self) -> None:
+        vm = self.vm()
+        self.resume(vm, "present")
+        status = Path(f"/proc/{(vm / 'qemu.pid').read_text().strip()}/status").read_text()
+        resident_kib = next(
+            int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")
+        )
+        self.assertGreater(resident_kib, MEMORY_MIB << 10)
+        self.check_continues(vm)
+        self.assertEqual(fingerprint(self.memory), self.memory_digest)
+
+    def serve(self, **how: bool) -> tuple[Path, PageServer]:
+        require_userfaultfd()
+        path = self.folder / "pages.sock"
+        server = PageServer(path, self.memory, **how)
+        self.addCleanup(server.close)
+        return path, server
+
+    def test_resume_by_userfaultfd(self) -> None:
+        path, server = self.serve()
+        vm = self.vm()
+        self.resume(vm, "uffd", "--uffd-socket", path, "--memory-mib", MEMORY_MIB)
+        self.check_continues(vm)
+        self.assertIsNone(server.error)
+        self.assertEqual(server.handshake_fds, 1)
+        region = server.handshake[0]
+        self.assertEqual(len(server.handshake), 1)
+        self.assertEqual(
+            list(region), ["base_host_virt_addr", "size", "offset", "page_size", "page_size_kib"]
+        )
+        self.assertEqual(region["base_host_virt_addr"] % PAGE, 0)
+        self.assertEqual((region["size"], region["offset"]), (MEMORY_MIB << 20, 0))
+        self.assertEqual((region["page_size"], region["page_size_kib"]), (PAGE, PAGE))
+        self.assertGreater(server.faults, 100)
+        # Every byte came from the server: the file that QEMU was given has none.
+        self.assertEqual((vm / "memory-placeholder").stat().st_blocks, 0)
+        self.assertFalse(server.hung_up.is_set())
+        self.succeed("quit", "--vm", vm)
+        self.assertTrue(server.hung_up.wait(5))
+
+    def test_wrong_pages_are_noticed(self) -> None:
+        """The canary: a guest whose pages come from the server cannot live on a lie."""
+        path, server = self.serve(lie=True)
+        vm = self.vm()
+        status, _, _ = thaw_qemu(
+            "resume", "--vm", vm, "--vmstate", self.vmstate, "--way", "uffd", "--preload", _library,
+            "--uffd-socket", path, "--memory-mib", MEMORY_MIB,
+        )  # fmt: skip
+        if status == 0:
+            self.refuse("call", "--vm", vm, "--timeout-s", 3, says="", within_s=8)
+        self.assertGreater(server.faults, 0)
+
+    def test_silent_page_server(self) -> None:
+        """QEMU reads guest memory before it runs the guest, so that the resume itself stalls."""
+        path, server = self.serve(mute=True)
+        vm = self.vm()
+        self.refuse(
+            "resume", "--vm", vm, "--vmstate", self.vmstate, "--way", "uffd", "--preload", _library,
+            "--uffd-socket", path, "--memory-mib", MEMORY_MIB, "--timeout-s", 2, says="for 2 s",
+        )  # fmt: skip
+        self.assertEqual(server.handshake_fds, 1)
+        self.assertTrue(server.hung_up.wait(5))
+        self.assertFalse((vm / "memory-placeholder").exists())
+
+    def test_folder_in_use(self) -> None:
+        vm = self.vm()
+        self.resume(vm, "file")
+        again = ("--vm", vm, "--memory", self.memory, "--vmstate", self.vmstate, "--way", "file")
+        self.refuse("resume", *again, says="is in use")
+        self.refuse("boot", "--vm", vm, "--image", self.image, says="is in use")
+        with (vm / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.refuse("call", "--vm", vm, says="another thaw-qemu works on")
+        self.check_continues(vm)
+
+    def test_dead_qemu(self) -> None:
+        vm = self.vm()
+        pid = self.resume(vm, "file")["pid"]
+        self.assertEqual(int((vm / "qemu.pid").read_text()), pid)
+        os.kill(pid, signal.SIGKILL)
+        while pid in _processes():
+            time.sleep(0.01)
+        self.refuse("call", "--vm", vm, says="no VM runs in")
+        self.assertEqual(self.succeed("quit", "--vm", vm)[0]["ended"], "not running")
+        self.resume(vm, "file")
+        self.check_continues(vm)
+
+    def test_strange_process_is_not_ended(self) -> None:
+        """A process that took over the id in qemu.pid is not ours to end."""
+        vm = self.vm()
+        self.resume(vm, "file")
+        ours = (vm / "qemu.pid").read_text()
+        with subprocess.Popen(["sleep", "60"]) as stranger:
+            (vm / "qemu.pid").write_text(f"{stranger.pid}\n")
+            self.refuse("call", "--vm", vm, says="no VM runs in")
+            (vm / "qemu.pid").write_text(ours)
+            self.succeed("quit", "--vm", vm)
+            self.assertIsNone(stranger.poll())
+            stranger.kill()
+
+    def test_quit_ends_a_stopped_process(self) -> None:
+        vm = self.vm()
+        pid = self.resume(vm, "file")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        self.assertEqual(self.succeed("quit", "--vm", vm)[0]["ended"], "killed")
+        self.assertNotIn(pid, _processes())
+
+    def test_interrupted_boot_leaves_no_process(self) -> None:
+        vm = self.vm()
+        command = [
+            sys.executable,
+            str(HERE / "thaw-qemu"),
+            "boot",
+            "--vm",
+            str(vm),
+            "--image",
+            str(self.image),
+        ]
+        with subprocess.Popen(command) as boot:
+            while not (vm / "qemu.pid").exists() and boot.poll() is None:
+                time.sleep(0.01)
+            boot.terminate()
+            self.assertEqual(boot.wait(10), 128 + signal.SIGTERM)
+        self.assertEqual(
+            [pid for pid in _processes() if str(vm) in Path(f"/proc/{pid}/cmdline").read_text()], []
+        )
+        self.assertFalse((vm / "qmp.sock").exists())
+
+    def test_wrong_device_state(self) -> None:
+        vm = self.vm()
+        broken = self.folder / "vmstate"
+        arguments = ("--vm", vm, "--memory", self.memory, "--vmstate", broken, "--way", "file")
+        broken.write_bytes(os.urandom(1 << 16))
+        self.refuse("resume", *arguments, says="Not a migration stream")
+        broken.write_bytes(self.vmstate.read_bytes()[: 100 << 10])
+        self.refuse("resume", *arguments, says="qemu.log")
+        broken.write_bytes(b"")
+        self.refuse("resume", *arguments, says="no device state in")
+        self.assertFalse((vm / "qmp.sock").exists())
+
+
+class WrongInputTest(ThawQemuTest):
+    """What needs no guest."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.memory = self.folder / "memory"
+        with self.memory.open("wb") as file:
+            file.truncate(MEMORY_MIB << 20)
+        self.vmstate = self.folder / "vmstate"
+        self.vmstate.write_bytes(b"state")
+
+    def refuse_resume(self, way: str, *more: object, says: str) -> str:
+        arguments = (
+            "--vm",
+            self.vm(),
+            "--vmstate",
+            self.vmstate,
+            "--way",
+            way,
+            "--memory-mib",
+            MEMORY_MIB,
+        )
+        return self.refuse("resume", *arguments, *more, says=says)
+
+    def test_missing_image(self) -> None:
+        self.refuse(
+            "boot", "--vm", self.vm(), "--image", self.folder / "none", says="it has no image.json"
+        )
+
+    def test_image_that_is_no_kernel(self) -> None:
+        image = self.folder / "image"
+        image.mkdir()
+        for name in ("image.json", "kernel", "initramfs"):
+            (image / name).write_text("no kernel")
+        self.refuse("boot", "--vm", self.vm(), "--image", image, says="linux kernel too old")
+        self.assertFalse((self.folder / "vm/memory").exists())
+
+    def test_impossible_size(self) -> None:
+        image = self.folder / "image"
+        image.mkdir()
+        for name in ("image.json", "kernel", "initramfs"):
+            (image / name).touch()
+        self.refuse(
+            "boot",
+            "--vm",
+            self.vm(),
+            "--image",
+            image,
+            "--memory-mib",
+            1,
+            says="1 MiB is not possible",
+        )
+
+    def test_missing_memory(self) -> None:
+        self.refuse_resume("file", "--memory", self.folder / "none", says="no memory file")
+        self.refuse_resume("present", "--preload", _library, says="no memory file")
+
+    def test_memory_of_wrong_size(self) -> None:
+        os.truncate(self.memory, (MEMORY_MIB << 20) - PAGE)
+        self.refuse_resume(
+            "file", "--memory", self.memory, says=f"must be a file of {MEMORY_MIB} MiB"
+        )
+        os.truncate(self.memory, (MEMORY_MIB + 1) << 20)
+        self.refuse_resume(
+            "file", "--memory", self.memory, says=f"must be a file of {MEMORY_MIB} MiB"
+        )
+
+    def test_memory_in_the_folder_that_is_cleaned(self) -> None:
+        vm = self.vm()
+        vm.mkdir()
+        inside = self.memory.rename(vm / "memory")
+        (vm / "vm.json").write_text("{}")
+        self.refuse_resume("file", "--memory", inside, says="is in the folder of the VM")
+        self.assertTrue(inside.exists())
+
+    def test_folder_of_something_else(self) -> None:
+        arguments = ("--memory", self.memory, "--vmstate", self.vmstate, "--way", "file")
+        self.refuse("resume", "--vm", self.folder, *arguments, says="is no VM's folder")
+        self.refuse("quit", "--vm", self.folder, says="is no VM's folder")
+        self.assertTrue(self.memory.exists())
+
+    def test_missing_device_state(self) -> None:
+        self.vmstate.unlink()
+        self.refuse_resume("file", "--memory", self.memory, says="no device state in")
+
+    def test_page_server_missing(self) -> None:
+        self.refuse_resume("uffd", "--preload", _library, says="needs a page server")
+        absent = self.folder / "absent.sock"
+        self.refuse_resume(
+            "uffd", "--preload", _library, "--uffd-socket", absent, says="is no Unix socket"
+        )
+
+    def test_socket_nobody_listens_on(self) -> None:
+        require_userfaultfd()
+        dead = self.folder / "dead.sock"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as bound:
+            bound.bind(str(dead))
+        said = self.refuse_resume(
+            "uffd", "--preload", _library, "--uffd-socket", dead, says="QEMU ended"
+        )
+        self.assertIn(f"cannot connect to the page server at {dead}: Connection refused", said)
+
+    def test_library_missing_or_broken(self) -> None:
+        self.refuse_resume("present", "--memory", self.memory, says="needs the preload library")
+        broken = self.folder / "broken.so"
+        broken.write_text("no library")
+        self.refuse_resume(
+            "present",
+            "--memory",
+            self.memory,
+            "--preload",
+            broken,
+            says="QEMU runs without the preload library",
+        )
+
+    def test_wrong_usage(self) -> None:
+        for arguments in (
+            (),
+            ("resume",),
+            ("call", "--vm", "x", "--request", "[1]"),
+            ("boot", "--memory-mib", "many"),
+        ):
+            status, _, said = thaw_qemu(*arguments)
+            self.assertEqual(status, 2, arguments)
+            self.assertIn("usage: thaw-qemu", said)
+
+    def test_help_of_every_verb(self) -> None:
+        for verb in ("image", "boot", "call", "snapshot", "resume", "quit"):
+            done = subprocess.run(
+                [HERE / "thaw-qemu", verb, "--help"], capture_output=True, text=True, check=True
+            )
+            self.assertIn("--json", done.stdout)
+
+
+class PreloadTest(ThawQemuTest):
+    """The library without QEMU: a process that maps the file as told, under the library."""
+
+    # Prints errno's name for each mapping asked for, or "mapped".
+    MAPPER = """
+import ctypes, errno, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+number = ctypes.c_int
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, number, number, number, ctypes.c_long]
+fd = os.open(sys.argv[1], os.O_RDWR)
+for flags, length in (map(int, word.split(":")) for word in sys.argv[2:]):
+    address = libc.mmap(None, length, 3, flags, fd, 0)
+    failed = address == ctypes.c_void_p(-1).value
+    print(errno.errorcode[ctypes.get_errno()] if failed else "mapped", flush=True)
+"""
+    PRIVATE, SHARED = mmap.MAP_PRIVATE, mmap.MAP_SHARED
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.memory = self.folder / "memory"
+        self.memory.write_bytes(os.urandom(4 * PAGE))
+
+    def map(
+        self, *mappings: tuple[int, int], path: Path | None = None, **environment: object
+    ) -> tuple[list[str], str]:
+        variables = {
+            f"THAW_PRELOAD_{name.upper()}": str(value) for name, value in environment.items()
+        }
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                self.MAPPER,
+                path or self.memory,
+                *(f"{flags}:{size}" for flags, size in mappings),
+            ],
+            env={**os.environ, "LD_PRELOAD": str(_library), **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout.split(), done.stderr
+
+    def test_other_files_and_no_mode_pass(self) -> None:
+        other = self.folder / "other"
+        other.write_bytes(b"x" * PAGE)
+        self.assertEqual(self.map((self.SHARED, PAGE))[0], ["mapped"])
+        said, _ = self.map(
+            (self.SHARED, PAGE), path=other, mode="uffd", memory=self.memory, socket="none"
+        )
+        self.assertEqual(said, ["mapped"])
+
+    def test_incomplete_setup_maps_nothing(self) -> None:
+        for environment, why in (
+            ({"mode": "uffd"}, "not set: THAW_PRELOAD_MEMORY"),
+            ({"mode": "maybe", "memory": self.memory}, "not a mode: maybe"),
+            ({"mode": "populate", "memory": "/none"}, "cannot find /none"),
+            ({"mode": "uffd", "memory": self.memory}, "no page server for"),
+            ({"mode": "uffd", "memory": self.memory, "socket": "s" * 108}, "File name too long"),
+        ):
+            said, error = self.map((self.PRIVATE, PAGE), **environment)
+            self.assertNotIn("mapped", said)
+            self.assertIn(why, error)
+
+    def test_shared_mapping_is_refused(self) -> None:
+        for mode in ("uffd", "populate"):
+            said, error = self.map(
+                (self.SHARED, PAGE), mode=mode, memory=self.memory, socket="none"
+            )
+            self.assertEqual(said, ["EINVAL"])
+            self.assertEqual(error.count("\n"), 1)
+            self.assertIn("mapped shared", error)
+
+    def test_populate_reports_pages_that_do_not_exist(self) -> None:
+        sizes = ((self.PRIVATE, 4 * PAGE), (self.PRIVATE, 8 * PAGE))
+        said, error = self.map(*sizes, mode="populate", memory=self.memory)
+        self.assertEqual(said[0], "mapped")
+        self.assertNotEqual(said[1], "mapped")
+        self.assertIn("cannot bring in every page", error)
+
+    def test_one_handover(self) -> None:
+        require_userfaultfd()
+        path = self.folder / "pages.sock"
+        server = PageServer(path, self.memory)
+        self.addCleanup(server.close)
+        hard_link = self.folder / "same file"
+        os.link(self.memory, hard_link)
+        sizes = ((self.PRIVATE, PAGE + 1), (self.PRIVATE, 4 * PAGE), (self.PRIVATE, 4 * PAGE))
+        said, error = self.map(*sizes, path=hard_link, mode="uffd", memory=self.memory, socket=path)
+        self.assertEqual(said, ["EINVAL", "mapped", "EBUSY"])
+        self.assertIn("part of a page", error)
+        self.assertIn("already handed over", error)
+        self.assertTrue(server.hung_up.wait(5))
+        self.assertEqual(server.handshake[0]["size"], 4 * PAGE)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

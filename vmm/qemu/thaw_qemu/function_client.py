@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Talks to the guest's function over the serial console's socket."""
+
+import json
+import secrets
+import time
+from pathlib import Path
+
+from .failure import Failure
+from .unix_socket import Lines
+
+# What one request may take: the guest's console driver holds back 64 KiB, and a line has no flow
+# control.
+REQUEST_BYTES_MAX = 32 << 10
+_NOISE_LINES = 8
+
+
+class FunctionClient:
+    """A session with the function. Belongs to one thread. QEMU's serial port has one at a time."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._noise: list[str] = []
+        try:
+            self._lines = Lines(path, timeout_s)
+        except OSError as error:
+            raise Failure(
+                f"cannot reach the guest's serial console {path}: {error.strerror}",
+                "is the VM running? see its qemu.log, then boot or resume it",
+            ) from error
+
+    def __enter__(self) -> "FunctionClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+
+    def wait_ready(self) -> dict:
+        """The function's first words after boot."""
+        return self._wait(lambda message: message.get("ready") is True, "boot to a ready function")
+
+    def call(self, request: dict) -> tuple[dict, float]:
+        """The reply to `request`, and the milliseconds it took."""
+        # The tag tells the reply from one to a caller that gave up before.
+        tag = request.get("id", secrets.token_hex(4))
+        line = json.dumps({**request, "id": tag}).encode() + b"\n"
+        if len(line) > REQUEST_BYTES_MAX:
+            raise Failure(
+                f"the request has {len(line)} bytes, the serial console takes {REQUEST_BYTES_MAX}",
+                'send a smaller document, or let the function make one: {"orders": N, "seed": S}',
+            )
+        begin = time.monotonic()
+        try:
+            # The empty line ends what an interrupted caller may have left half sent.
+            self._lines.send(b"\n" + line, self._timeout_s)
+        except OSError as error:
+            raise self._failure("take a request", "the serial console was cut off") from error
+        reply = self._wait(lambda message: message.get("id") == tag, "answer a request")
+        return reply, (time.monotonic() - begin) * 1e3
+
+    def _wait(self, wanted, purpose: str) -> dict:
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                line = self._lines.read(deadline - time.monotonic())
+            except EOFError as error:
+                raise self._failure(purpose, "QEMU ended") from error
+            except TimeoutError as error:
+                raise self._failure(purpose, f"no answer for {self._timeout_s:g} s") from error
+            try:
+                message = json.loads(line)
+            except ValueError:
+                message = None
+            if isinstance(message, dict) and wanted(message):
+                return message
+            self._noise = [*self._noise, line.decode(errors="replace").rstrip()][-_NOISE_LINES:]
+
+    def _failure(self, purpose: str, why: str) -> Failure:
+        said = [*self._noise, self._lines.rest().decode(errors="replace").rstrip()]
+        said = [line for line in said if line]
+        heard = (
+            "\n".join(["; its console said last:", *said]) if said else "; its console said nothing"
+        )
+        return Failure(
+            f"the guest did not {purpose}: {why}{heard}",
+            "see the VM's qemu.log; if a page server feeds this VM, see that one's log too",
+        )
