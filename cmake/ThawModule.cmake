@@ -16,7 +16,8 @@ find_program(MOLD mold)
 add_library(thaw_flags INTERFACE)
 target_include_directories(thaw_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_compile_options(thaw_flags INTERFACE
-  -Wall -Wextra -Wshadow -Wconversion -Wpedantic -Werror -fno-omit-frame-pointer)
+  -Wall -Wextra -Wshadow -Wconversion -Wpedantic -Werror -Wno-missing-field-initializers
+  -fno-omit-frame-pointer)
 if(MOLD)
   target_link_options(thaw_flags INTERFACE -fuse-ld=mold)
 endif()

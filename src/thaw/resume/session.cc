@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 
 #include <array>
 #include <csignal>
@@ -32,6 +33,9 @@ Result<void> SessionOptions::validate() const {
   }
   if (prefault_lanes == 0 || held_chunks_max == 0) {
     return fail(ErrorCode::kInvalid, "prefault_lanes and held_chunks_max must be at least 1");
+  }
+  if (fault_core < -1 || fault_core >= CPU_SETSIZE) {
+    return fail(ErrorCode::kInvalid, "fault_core must be -1 (any) or the number of a core");
   }
   return {};
 }
@@ -155,6 +159,17 @@ void Session::end_vmm(const std::string& why) {
 
 void Session::run() {
   ::pthread_setname_np(::pthread_self(), "thaw-fault");
+  if (options_.fault_core >= 0) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(static_cast<size_t>(options_.fault_core), &set);
+    const int error = ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
+    if (error != 0) {
+      log_warning("the fault thread runs on any core: " +
+                  errno_error("cannot move to core " + std::to_string(options_.fault_core), error)
+                      .message);
+    }
+  }
   if (options_.prefault == Prefault::kAll) prefaulter_->start_prefault(options_.prefault_lanes);
   while (!stopping()) {
     if (!read_events()) continue;

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <latch>
+
+#include "thaw/chunk/sealed_chunk.h"
+#include "thaw/testing/memory_store.h"
+#include "thaw/testing/snapshot_fixture.h"
+#include "thaw/tier/page_reader.h"
+#include "thaw/tier/stack.h"
+
+namespace thaw {
+namespace {
+
+class TierTest : public testing::Test {
+ protected:
+  MemoryStore store_;
+  SnapshotFixture snapshot_ = make_snapshot(store_, {.memory_pages = 512});
+  WorkerPool workers_{3, 4096};
+};
+
+TEST_F(TierTest, OriginYieldsTheChunk) {
+  OriginTier origin(store_, workers_);
+  const ChunkRequest request = request_for(snapshot_.manifest, 0, Priority::kFault);
+  const Result<ChunkRef> chunk = fetch_and_wait(origin, request);
+  ASSERT_TRUE(chunk) << chunk.error().message;
+  Sha256 hasher;
+  EXPECT_TRUE(verify_chunk(hasher, request.id, (*chunk)->ciphertext()));
+  EXPECT_EQ(origin.counters().chunks, 1u);
+  EXPECT_EQ(origin.lookup(request.id), nullptr);
+}
+
+TEST_F(TierTest, OriginRefusesADamagedChunkAndNamesIt) {
+  OriginTier origin(store_, workers_);
+  flip_bit(store_, snapshot_.chunk_key_of(1), 5000);
+  const ChunkRequest request = request_for(snapshot_.manifest, 1, Priority::kFault);
+  const Result<ChunkRef> chunk = fetch_and_wait(origin, request);
+  ASSERT_FALSE(chunk);
+  EXPECT_EQ(chunk.error().code, ErrorCode::kCorrupt);
+  EXPECT_NE(chunk.error().message.find(snapshot_.chunk_key_of(1)), std::string::npos);
+  EXPECT_EQ(origin.counters().corrupt, 1u);
+}
+
+TEST_F(TierTest, OriginRefusesAnotherValidChunk) {
+  const ChunkEntry& wanted = snapshot_.manifest.clear.chunks[0];
+  uint32_t other = 1;
+  while (snapshot_.manifest.clear.chunks[other].pages != wanted.pages) ++other;
+  const Bytes bytes = *store_.get(snapshot_.chunk_key_of(other), kChunkBytesMax);
+  ASSERT_TRUE(store_.replace(snapshot_.chunk_key_of(0), bytes));
+  OriginTier origin(store_, workers_);
+  const auto chunk = fetch_and_wait(origin, request_for(snapshot_.manifest, 0, Priority::kFault));
+  ASSERT_FALSE(chunk);
+  EXPECT_EQ(chunk.error().code, ErrorCode::kCorrupt);
+}
+
+TEST_F(TierTest, OriginRefusesATruncatedAndAMissingChunk) {
+  Bytes bytes = *store_.get(snapshot_.chunk_key_of(0), kChunkBytesMax);
+  bytes.pop_back();
+  ASSERT_TRUE(store_.replace(snapshot_.chunk_key_of(0), bytes));
+  ASSERT_TRUE(store_.remove(snapshot_.chunk_key_of(1)));
+  OriginTier origin(store_, workers_);
+  EXPECT_EQ(
+      fetch_and_wait(origin, request_for(snapshot_.manifest, 0, Priority::kFault)).error().code,
+      ErrorCode::kCorrupt);
+  EXPECT_EQ(
+      fetch_and_wait(origin, request_for(snapshot_.manifest, 1, Priority::kFault)).error().code,
+      ErrorCode::kNotFound);
+}
+
+TEST_F(TierTest, OriginSaysWhenItsQueueIsFull) {
+  std::latch hold(1);
+  std::latch started(1);
+  WorkerPool one(1, 1);
+  ASSERT_TRUE(one.submit(
+      [&] {
+        started.count_down();
+        hold.wait();
+      },
+      true));
+  started.wait();
+  ASSERT_TRUE(one.submit([] {}, true));
+  OriginTier origin(store_, one);
+  const auto chunk = fetch_and_wait(origin, request_for(snapshot_.manifest, 0, Priority::kFault));
+  ASSERT_FALSE(chunk);
+  EXPECT_EQ(chunk.error().code, ErrorCode::kExhausted);
+  hold.count_down();
+}
+
+TEST_F(TierTest, MemoryKeepsTheRecentAndStaysUnderItsLimit) {
+  OriginTier origin(store_, workers_);
+  const uint64_t limit = 4 * 64 * kKiB;
+  MemoryTier memory(limit, origin);
+  const auto chunks = static_cast<uint32_t>(snapshot_.manifest.clear.chunks.size());
+  ASSERT_GT(chunks, 6u);
+  for (uint32_t i = 0; i < chunks; ++i) {
+    ASSERT_TRUE(fetch_and_wait(memory, request_for(snapshot_.manifest, i, Priority::kFault)));
+    // Number 0 is used again each time, so it stays while others go.
+    ASSERT_NE(memory.lookup(snapshot_.manifest.clear.chunks[0].id), nullptr);
+    EXPECT_LE(memory.bytes(), limit);
+  }
+  EXPECT_GT(memory.counters().evictions, 0u);
+  EXPECT_EQ(memory.lookup(snapshot_.manifest.clear.chunks[1].id), nullptr);
+  EXPECT_EQ(origin.counters().chunks, chunks);
+}
+
+// A source whose fetches wait until the test releases them.
+class HeldSource final : public ChunkSource {
+ public:
+  ChunkRef lookup(const ChunkId&) override { return nullptr; }
+  void fetch(const ChunkRequest&, Completion done) override {
+    ++fetches;
+    held.push_back(std::move(done));
+  }
+  std::string describe() const override { return "held"; }
+
+  int fetches = 0;
+  std::vector<Completion> held;
+};
+
+TEST_F(TierTest, SingleFlightFetchesOnceForAll) {
+  HeldSource held;
+  SingleFlight flight(held);
+  const ChunkRequest request = request_for(snapshot_.manifest, 0, Priority::kFault);
+  int arrived = 0;
+  for (int i = 0; i < 5; ++i) {
+    flight.fetch(request, [&](Result<ChunkRef> result) { arrived += result.has_value() ? 1 : 0; });
+  }
+  EXPECT_EQ(held.fetches, 1);
+  EXPECT_EQ(flight.joined(), 4u);
+  held.held[0](std::make_shared<const Chunk>());
+  EXPECT_EQ(arrived, 5);
+  flight.fetch(request, [&](Result<ChunkRef> result) {
+    EXPECT_FALSE(result);
+    ++arrived;
+  });
+  EXPECT_EQ(held.fetches, 2);
+  held.held[1](fail(ErrorCode::kUnavailable, "down"));
+  EXPECT_EQ(arrived, 6);
+}
+
+TEST_F(TierTest, TheStackDescribesItself) {
+  TierStack stack(store_, workers_, {});
+  EXPECT_EQ(stack.top.describe(), "single_flight -> memory(256.0 MiB) -> origin(memory)");
+  EXPECT_FALSE(TierOptions{.memory_bytes_max = 4096}.validate());
+}
+
+TEST_F(TierTest, PageReaderReadsAnyRange) {
+  TierStack stack(store_, workers_, {});
+  const Image& image = snapshot_.image(ImageKind::kMemory);
+  const Bytes& oracle = snapshot_.oracle(ImageKind::kMemory);
+  const PageReader reader(snapshot_.manifest, image, stack.top);
+  uint64_t state = 42;
+  const auto next = [&state](uint64_t below) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (state >> 33) % below;
+  };
+  for (int i = 0; i < 500; ++i) {
+    const uint64_t offset = next(oracle.size());
+    const uint64_t size = next(std::min<uint64_t>(oracle.size() - offset, 300'000) + 1);
+    Bytes got(size, std::byte{0xee});
+    const Result<void> read = reader.read(offset, got);
+    ASSERT_TRUE(read) << read.error().message;
+    ASSERT_TRUE(std::equal(got.begin(), got.end(), oracle.begin() + static_cast<ptrdiff_t>(offset)))
+        << offset << " + " << size;
+  }
+  Bytes whole(oracle.size());
+  ASSERT_TRUE(reader.read(0, whole));
+  EXPECT_TRUE(whole == oracle);
+}
+
+TEST_F(TierTest, PageReaderFailsOnADamagedChunkOnly) {
+  TierStack stack(store_, workers_, {});
+  const Image& image = snapshot_.image(ImageKind::kMemory);
+  const PageReader reader(snapshot_.manifest, image, stack.top);
+  const Extent first = image.map.extents().front();
+  flip_bit(store_, snapshot_.chunk_key_of(first.chunk));
+  Bytes page(kPageBytes);
+  EXPECT_FALSE(reader.read(uint64_t{first.page} * kPageBytes, page));
+  const Extent last = image.map.extents().back();
+  ASSERT_NE(last.chunk, first.chunk);
+  EXPECT_TRUE(reader.read(uint64_t{last.page} * kPageBytes, page));
+}
+
+}  // namespace
+}  // namespace thaw
