@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "thaw/base/name.h"
+
 namespace thaw {
 namespace {
 
@@ -26,7 +28,16 @@ Result<void> validate_key(std::string_view key) {
     valid = is_key_part(key.substr(begin, end - begin));
     begin = end + 1;
   }
-  if (!valid) return fail(ErrorCode::kInvalid, "not a valid object key of a store");
+  if (!valid)
+    return fail(ErrorCode::kInvalid, quote(key) + " is not a valid object key of a store");
+  return {};
+}
+
+Result<void> validate_prefix(std::string_view prefix) {
+  if (prefix.empty()) return {};
+  if (!prefix.ends_with('/') || !validate_key(prefix.substr(0, prefix.size() - 1))) {
+    return fail(ErrorCode::kInvalid, quote(prefix) + " is not a whole number of parts of a key");
+  }
   return {};
 }
 

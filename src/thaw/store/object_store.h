@@ -64,5 +64,7 @@ class ObjectStore {
 
 /// kInvalid unless `key` obeys the rule above.
 Result<void> validate_key(std::string_view key);
+/// kInvalid unless list() takes `prefix`.
+Result<void> validate_prefix(std::string_view prefix);
 
 }  // namespace thaw

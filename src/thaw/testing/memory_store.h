@@ -19,8 +19,8 @@ class MemoryStore final : public ObjectStore {
 
   Result<std::vector<PutOutcome>> put_if_absent(std::span<const PutRequest> requests) override {
     std::vector<PutOutcome> outcomes;
+    for (const PutRequest& request : requests) TRY(validate_key(request.key));
     for (const PutRequest& request : requests) {
-      TRY(validate_key(request.key));
       const bool created = objects_.with([&](Objects& objects) {
         return objects.try_emplace(request.key, request.data.begin(), request.data.end()).second;
       });
@@ -64,6 +64,7 @@ class MemoryStore final : public ObjectStore {
   }
 
   Result<void> list(const std::string& prefix, const Visit& visit) const override {
+    TRY(validate_prefix(prefix));
     const Objects copy = objects_.with([](const Objects& objects) { return objects; });
     for (auto at = copy.lower_bound(prefix); at != copy.end() && at->first.starts_with(prefix);
          ++at) {
