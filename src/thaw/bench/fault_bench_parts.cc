@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fault_ondemand_hit: what thaw adds to a fault whose chunk is in memory (page map, decryption,
+// bookkeeping, removals) over a handler that only copies from a plain buffer.
+#include "thaw/base/check.h"
+#include "thaw/bench/paired.h"
+#include "thaw/resume/page_server.h"
+#include "thaw/sys/file_io.h"
+#include "thaw/testing/bare_handler.h"
+#include "thaw/testing/fake_vmm.h"
+#include "thaw/testing/memory_store.h"
+#include "thaw/testing/snapshot_fixture.h"
+#include "thaw/testing/temp_dir.h"
+#include "thaw/tier/page_reader.h"
+#include "thaw/tier/stack.h"
+
+namespace thaw {
+namespace {
+
+class FaultBench {
+ public:
+  explicit FaultBench(const BenchScale& scale)
+      : snapshot_(make_snapshot(store_, {.chunk_bytes = kChunkBytesDefault,
+                                         .memory_pages = scale.smoke ? 256u : 8192u,
+                                         .zero_share = 0,
+                                         .mean_run_pages = 64,
+                                         .vmstate_bytes = 0})),
+        stack_(store_, workers_, TierOptions{kGiB}) {
+    const Bytes& plain = snapshot_.oracle(ImageKind::kMemory);
+    CHECK(replace_file(dir_.file("memory"), plain, 0600));
+    const Bytes manifest = *store_.get(
+        manifest_key(snapshot_.target.root_id, snapshot_.target.manifest), kGiB);
+    image_ = *ResumeImage::make(*decode_manifest(manifest, snapshot_.keys));
+    for (uint32_t chunk = 0; chunk < image_->chunk_count(); ++chunk) {
+      CHECK(fetch_and_wait(stack_.top,
+                           request_for(image_->manifest(), chunk, Priority::kFault)));
+    }
+  }
+
+  // p50 and p99 of a first touch, in ns.
+  std::vector<double> ours(int vmm_core, int handler_core) {
+    PageServerOptions options;
+    options.session.fill = Fill::kPage;
+    options.session.held_chunks_max = image_->chunk_count();
+    options.session.fault_core = handler_core;
+    const auto server =
+        *PageServer::create(dir_.file("sock"), image_, stack_.top, workers_, options, {});
+    std::thread serving([&] { CHECK(server->run()); });
+    const std::vector<double> figures = touch(vmm_core);
+    serving.join();
+    return figures;
+  }
+
+  std::vector<double> bare(int vmm_core, int handler_core) {
+    BareHandlerOptions options;
+    options.socket_path = dir_.file("sock");
+    options.image = snapshot_.oracle(ImageKind::kMemory);
+    options.core = handler_core;
+    const auto handler = *BareHandler::start(options);
+    const std::vector<double> figures = touch(vmm_core);
+    CHECK(handler->stop().error.empty());
+    return figures;
+  }
+
+ private:
+  std::vector<double> touch(int core) {
+    FakeVmmOptions vmm = FakeVmmOptions::firecracker(Generation::kV1_12);
+    vmm.socket_path = dir_.file("sock");
+    vmm.image_path = dir_.file("memory");
+    vmm.regions = {{image_->memory().bytes, 0}};
+    vmm.touching.order = FakeTouching::Order::kPermutation;
+    vmm.touching.check = FakeTouching::Check::kAfterTrace;
+    vmm.touching.cores = {core};
+    const auto process = *FakeVmm::start(vmm);
+    const FakeVmmResult& result = process->wait();
+    CHECK(result.passed());
+    const LatencySummary& latency = result.report->first_touch;
+    return {static_cast<double>(latency.p50_ns), static_cast<double>(latency.p99_ns)};
+  }
+
+  TempDir dir_{"/dev/shm"};
+  MemoryStore store_;
+  SnapshotFixture snapshot_;
+  WorkerPool workers_{2, 4096};
+  TierStack stack_;
+  std::shared_ptr<const ResumeImage> image_;
+};
+
+}  // namespace
+
+std::vector<Comparison> bench_faults(const BenchScale& scale) {
+  FaultBench bench(scale);
+  struct Placement {
+    const char* suffix;
+    const char* text;
+    int vmm_core;
+    int handler_core;
+  };
+  const bool two_cores = std::thread::hardware_concurrency() > 1;
+  std::vector<Placement> placements{{"", "same core", 0, 0}};
+  if (two_cores) placements.push_back({"_cross_core", "another core", 0, 1});
+  std::vector<Comparison> results;
+  for (const Placement& at : placements) {
+    const std::string name = std::string("fault_ondemand_hit") + at.suffix;
+    const std::string what = std::string("served fault over bare handler, ") + at.text;
+    const std::vector<Comparison> pair = compare_all(
+        {{name, what + ", median", "ns", 1.25}, {name + "_p99", what + ", p99", "ns", 1.5}},
+        scale.rounds(), [&] { return bench.ours(at.vmm_core, at.handler_core); },
+        [&] { return bench.bare(at.vmm_core, at.handler_core); });
+    results.insert(results.end(), pair.begin(), pair.end());
+  }
+  return results;
+}
+
+}  // namespace thaw

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// thaw-bench [--smoke] [--json FILE] [PART...]: runs the comparisons, prints a table, writes JSON. PART is
+// faults, prefault, freeze or manifest; all of them if none is named. `tools/bench.py` runs it for
+// `make bench` and adds what needs whole programs.
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "thaw/bench/paired.h"
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using namespace thaw;
+
+Json to_json(const Comparison& result) {
+  return {{"ratio", result.ratio.median},
+          {"floor", result.floor},
+          {"ours", result.ours},
+          {"unit", result.unit},
+          {"ratio_low", result.ratio.low},
+          {"ratio_high", result.ratio.high},
+          {"target", result.target},
+          {"target_is", result.at_least ? "at least" : "at most"},
+          {"met", result.met()},
+          {"what", result.what}};
+}
+
+void print(const Comparison& result) {
+  std::printf("%-32s %8.2f  (%5.2f to %5.2f)  %s %-5.2f %-4s %12.2f %12.2f %-5s %s\n",
+              result.name.c_str(), result.ratio.median, result.ratio.low, result.ratio.high,
+              result.at_least ? ">=" : "<=", result.target, result.met() ? "met" : "MISS",
+              result.ours, result.floor, result.unit.c_str(), result.what.c_str());
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  BenchScale scale;
+  std::string json_path;
+  std::set<std::string> parts;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--smoke") == 0) {
+      scale.smoke = true;
+    } else if (std::strcmp(argv[i], "--json") == 0 && i + 1 < argc) {
+      json_path = argv[++i];
+    } else if (argv[i][0] != '-') {
+      parts.insert(argv[i]);
+    } else {
+      std::fprintf(stderr, "usage: thaw-bench [--smoke] [--json FILE] [PART...]\n");
+      return 2;
+    }
+  }
+  struct Part {
+    const char* name;
+    std::vector<Comparison> (*run)(const BenchScale&);
+  };
+  const Part all[] = {{"faults", bench_faults},
+                      {"prefault", bench_prefault},
+                      {"freeze", bench_freeze},
+                      {"manifest", bench_manifest}};
+  std::printf("%-32s %8s  (%s)  %-8s %-4s %12s %12s\n", "comparison", "ratio", "quartiles     ",
+              "target", "", "ours", "floor");
+  Json summary = Json::object();
+  for (const Part& part : all) {
+    if (!parts.empty() && !parts.contains(part.name)) continue;
+    for (const Comparison& result : part.run(scale)) {
+      print(result);
+      summary[result.name] = to_json(result);
+    }
+  }
+  if (!json_path.empty()) {
+    std::ofstream file(json_path);
+    file << summary.dump(2) << '\n';
+    if (!file.flush()) {
+      std::fprintf(stderr, "cannot write %s\n", json_path.c_str());
+      return 1;
+    }
+  }
+  return 0;
+}
