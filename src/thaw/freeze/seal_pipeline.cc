@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <optional>
 #include <thread>
+#include <utility>
 
 #include "thaw/base/guarded.h"
 #include "thaw/chunk/sealed_chunk.h"
@@ -14,10 +16,14 @@
 namespace thaw {
 namespace {
 
-// The pool must hold a whole group, or the group that waits for its last chunk would wait for
-// itself.
-static_assert(kGroupBytesMax <= kCiphertextBytesMax / 2);
-static_assert(kGroupBytesMax >= kChunkBytesMax && kPlaintextBytesMax >= kChunkBytesMax);
+// Windows that a thread seals together: two of them hash side by side (ChunkSealer::seal_many).
+constexpr size_t kLanes = 2;
+
+// The pool must hold a group that lacks one chunk and all the buffers that sealers keep while they
+// wait for their last one, or everybody would wait for each other. A sealer keeps as many as it has
+// lanes, and that many plaintext buffers.
+static_assert(kGroupBytesMax + kPlaintextBytesMax <= kCiphertextBytesMax);
+static_assert(kGroupBytesMax >= kChunkBytesMax && kPlaintextBytesMax >= kLanes * kChunkBytesMax);
 
 /// What the sealers share.
 class Sealers {
@@ -36,7 +42,8 @@ class Sealers {
                   error_, job.group_put) {}
 
   Result<SealStats> run() {
-    const unsigned count = bounded_threads(job_.threads, job_.chunk_bytes, kPlaintextBytesMax);
+    const unsigned count =
+        bounded_threads(job_.threads, kLanes * job_.chunk_bytes, kPlaintextBytesMax);
     std::vector<std::thread> threads;
     for (unsigned i = 1; i < count; ++i) threads.emplace_back([this] { seal_windows(); });
     seal_windows();
@@ -52,43 +59,83 @@ class Sealers {
   }
 
  private:
+  /// A window on its way to a chunk.
+  struct Lane {
+    explicit Lane(uint64_t window_pages) : reader(window_pages) {}
+    size_t image = 0;
+    WindowReader reader;
+    SealedChunk chunk;
+    std::array<std::byte, kKeyBytes> key;
+  };
+
   /// The body of one thread.
   void seal_windows() {
-    WindowReader reader(job_.chunk_bytes / kPageBytes);
+    std::vector<Lane> lanes;
+    for (size_t i = 0; i < kLanes; ++i) lanes.emplace_back(job_.chunk_bytes / kPageBytes);
     ChunkSealer sealer(salt_);
-    while (!error_.failed()) {
-      if (progress_.cancelled()) {
-        error_.set({ErrorCode::kInterrupted, "stopped before the snapshot was complete"});
-        return;
+    bool more = true;
+    while (more && !error_.failed()) {
+      size_t filled = 0;
+      while (filled < kLanes && more) {
+        const Result<bool> found = fill(lanes[filled]);
+        if (!found) return error_.set(found.error());
+        more = *found;
+        if (more) ++filled;
       }
-      const std::optional<Window> window = cursor_.next();
-      if (!window) return;
-      const Result<void> sealed = seal_window(*window, reader, sealer);
+      const Result<void> sealed = seal(std::span(lanes).first(filled), sealer);
       if (!sealed) error_.set(sealed.error());
     }
   }
 
-  Result<void> seal_window(const Window& window, WindowReader& reader, ChunkSealer& sealer) {
-    TRY(reader.read(*job_.images[window.image], window));
-    zero_pages_.fetch_add(reader.zero_pages(), std::memory_order_relaxed);
-    data_pages_.fetch_add(reader.pages(), std::memory_order_relaxed);
-    if (reader.pages() > 0) TRY(seal_chunk(window.image, reader, sealer));
-    progress_.advance((reader.zero_pages() + reader.pages()) * kPageBytes);
+  /// Reads the next window that is not all zero; false if there is none left or the job has failed.
+  Result<bool> fill(Lane& lane) {
+    while (!error_.failed()) {
+      if (progress_.cancelled()) {
+        return fail(ErrorCode::kInterrupted, "stopped before the snapshot was complete");
+      }
+      const std::optional<Window> window = cursor_.next();
+      if (!window) return false;
+      TRY(lane.reader.read(*job_.images[window->image], *window));
+      zero_pages_.fetch_add(lane.reader.zero_pages(), std::memory_order_relaxed);
+      data_pages_.fetch_add(lane.reader.pages(), std::memory_order_relaxed);
+      progress_.advance(lane.reader.zero_pages() * kPageBytes);
+      lane.image = window->image;
+      if (lane.reader.pages() > 0) return true;
+    }
+    return false;
+  }
+
+  Result<void> seal(std::span<Lane> lanes, ChunkSealer& sealer) {
+    std::array<SealRequest, kLanes> requests;
+    std::array<ChunkId, kLanes> ids;
+    for (size_t i = 0; i < lanes.size(); ++i) {
+      Lane& lane = lanes[i];
+      const ByteSpan plaintext = lane.reader.plaintext();
+      lane.chunk.ciphertext = pool_.acquire();
+      lane.chunk.bytes = plaintext.size();
+      requests[i] = {plaintext, {lane.chunk.ciphertext.data(), plaintext.size()}, lane.key};
+    }
+    sealer.seal_many(std::span(requests).first(lanes.size()), std::span(ids).first(lanes.size()));
+    for (size_t i = 0; i < lanes.size(); ++i) {
+      lanes[i].chunk.id = ids[i];
+      const Result<void> taken = hand_over(lanes[i]);
+      wipe(lanes[i].key);
+      TRY(taken);
+    }
     return {};
   }
 
-  Result<void> seal_chunk(size_t image, const WindowReader& reader, ChunkSealer& sealer) {
-    SealedChunk chunk{{}, pool_.acquire(), reader.plaintext().size()};
-    std::array<std::byte, kKeyBytes> key;
-    chunk.id = sealer.seal(reader.plaintext(), {chunk.ciphertext.data(), chunk.bytes}, key);
+  Result<void> hand_over(Lane& lane) {
     const Result<bool> is_new = ledger_.with([&](SnapshotLedger* ledger) {
-      return ledger->add(image, reader.extents(), {chunk.id, reader.pages()}, key);
+      return ledger->add(lane.image, lane.reader.extents(), {lane.chunk.id, lane.reader.pages()},
+                         lane.key);
     });
-    wipe(key);
     TRY(is_new);
+    progress_.advance(lane.reader.pages() * kPageBytes);
     if (*is_new) {
-      uploader_.add(std::move(chunk));
+      uploader_.add(std::exchange(lane.chunk, {}));
     } else {
+      lane.chunk = {};
       duplicates_.fetch_add(1, std::memory_order_relaxed);
     }
     return {};

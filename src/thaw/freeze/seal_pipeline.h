@@ -6,8 +6,9 @@
 //   WindowCursor -> sealers {pread, drop zeros, seal} -> SnapshotLedger
 //                                                    \-> ChunkUploader {group, put, sync}
 //
-// A sealer owns one plaintext buffer and borrows a ciphertext buffer from the pool, which the
-// uploader gives back when the chunk is in the store.
+// A sealer owns the plaintext buffers of two windows, which it seals side by side, and borrows a
+// ciphertext buffer for each from the pool; the uploader gives them back when the chunk is in the
+// store.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +27,7 @@
 namespace thaw {
 
 /// What the buffers of one freeze may take, whatever the sizes of images and chunks. With chunks of
-/// 4 MiB that allows 16 sealers and 28 ciphertext buffers.
+/// 4 MiB that allows 8 sealers of two windows each and 28 ciphertext buffers.
 inline constexpr uint64_t kPlaintextBytesMax = 64 * kMiB;
 inline constexpr uint64_t kCiphertextBytesMax = 112 * kMiB;
 /// What is put with one call. A group is sealed while others are put, so the pool holds several.
