@@ -35,6 +35,13 @@ ChunkId name_chunk(Sha256& hasher, ByteSpan ciphertext);
 /// kCorrupt unless `ciphertext` is the chunk `id`.
 Result<void> verify_chunk(Sha256& hasher, const ChunkId& id, ByteSpan ciphertext);
 
+/// One chunk to be sealed. Borrows everything.
+struct SealRequest {
+  ByteSpan plaintext;              // whole pages
+  MutableByteSpan ciphertext_out;  // as many bytes, not overlapping
+  MutableByteSpan key_out;         // kKeyBytes
+};
+
 /// Encrypts chunks under one domain and root. One thread at a time; keep one per thread.
 class ChunkSealer {
  public:
@@ -46,7 +53,14 @@ class ChunkSealer {
   /// and one of AES-256-CTR over the bytes.
   ChunkId seal(ByteSpan plaintext, MutableByteSpan ciphertext_out, MutableByteSpan key_out);
 
+  /// The same for several chunks, `ids_out[i]` for `requests[i]`. The digests of their plaintexts
+  /// are made side by side (digest_many.h), which makes two chunks of like size a fifth cheaper
+  /// than one after the other.
+  void seal_many(std::span<const SealRequest> requests, std::span<ChunkId> ids_out);
+
  private:
+  ChunkId encrypt(const SealRequest& request, const Digest& plaintext_digest);
+
   Sha256 hasher_;
   CtrCipher cipher_;
   ChunkKeyDeriver deriver_;

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/freeze/snapshot_writer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <set>
+
+#include "thaw/base/check.h"
+#include "thaw/crypto/key_derivation.h"
+#include "thaw/freeze/image_file.h"
+#include "thaw/freeze/seal_pipeline.h"
+#include "thaw/freeze/snapshot_ledger.h"
+
+namespace thaw {
+namespace {
+
+constexpr std::string_view kTool = "thaw 0.1.0";
+constexpr size_t kAnnotationKeyBytesMax = 255;
+constexpr size_t kAnnotationValueBytesMax = 64 * kKiB;
+constexpr size_t kOwnAnnotations = 2;
+
+/// "2025-01-31T12:00:00Z"
+std::string utc_now() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  char text[32];
+  const size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return {text, length};
+}
+
+/// The limits of a manifest, which aborts on a set of images that breaks them.
+Result<void> validate_images(std::span<const SourceImage> images) {
+  if (images.empty()) return fail(ErrorCode::kInvalid, "a snapshot needs at least one image");
+  if (images.size() > kImagesMax) {
+    return fail(ErrorCode::kInvalid, "a snapshot has at most " + std::to_string(kImagesMax) +
+                                         " images; " + std::to_string(images.size()) +
+                                         " were given");
+  }
+  std::set<std::pair<ImageKind, std::string_view>> seen;
+  for (const SourceImage& image : images) {
+    const bool is_disk = image.kind == ImageKind::kDisk;
+    if (is_disk) TRY(validate_disk_name(image.name));
+    if (!seen.emplace(image.kind, is_disk ? image.name : std::string_view()).second) {
+      return fail(ErrorCode::kInvalid, is_disk ? "two disks are called " + image.name
+                                               : "memory or vmstate is given twice");
+    }
+  }
+  return {};
+}
+
+Result<void> require_free(const Catalog& catalog, std::string_view tenant, std::string_view name) {
+  const Result<NameTarget> taken = catalog.resolve(tenant, name);
+  if (taken) {
+    return fail(ErrorCode::kExists, "the tenant has a snapshot '" + std::string(name) +
+                                        "' already; choose another name or replace it");
+  }
+  if (taken.error().code != ErrorCode::kNotFound) return fail(taken.error());
+  return {};
+}
+
+Manifest empty_manifest(std::span<const SourceImage> images, const FreezeOptions& options,
+                        uint64_t root_id) {
+  Manifest manifest;
+  manifest.clear.root_id = root_id;
+  manifest.clear.chunk_bytes = options.chunk_bytes;
+  manifest.clear.layout = Layout::kLinear;
+  for (const SourceImage& image : images) {
+    const std::string name = image.kind == ImageKind::kDisk     ? image.name
+                             : image.kind == ImageKind::kMemory ? "memory"
+                                                                : "vmstate";
+    manifest.images.push_back({image.kind, name, image.source->bytes(), {}});
+  }
+  manifest.annotations = {{"created", utc_now()}, {"tool", std::string(kTool)}};
+  manifest.annotations.insert(manifest.annotations.end(), options.annotations.begin(),
+                              options.annotations.end());
+  return manifest;
+}
+
+/// The sizes, and `progress` set to begin: holes are done from the start.
+FreezeStats begin(std::span<const SourceImage> images, Progress& progress) {
+  FreezeStats stats;
+  uint64_t pages = 0;
+  uint64_t data_pages = 0;
+  for (const SourceImage& image : images) {
+    stats.bytes_total += image.source->bytes();
+    pages += pages_for(image.source->bytes());
+    for (const PageRun& run : image.source->data_runs()) data_pages += run.count;
+  }
+  stats.hole_bytes = (pages - data_pages) * kPageBytes;
+  progress.bytes_total = pages * kPageBytes;
+  progress.bytes_done = stats.hole_bytes;
+  return stats;
+}
+
+Result<void> require_unchanged(std::span<const SourceImage> images) {
+  for (const SourceImage& image : images) TRY(image.source->check_unchanged());
+  return {};
+}
+
+Result<void> not_cancelled(const Progress& progress) {
+  if (!progress.cancelled()) return {};
+  return fail(ErrorCode::kInterrupted, "stopped before the snapshot had its name");
+}
+
+Result<SealStats> seal_all(std::span<const SourceImage> images, const FreezeOptions& options,
+                           uint64_t root_id, const KeyProvider& keys, ObjectStore& store,
+                           SnapshotLedger& ledger, Progress& progress) {
+  SealJob job;
+  for (const SourceImage& image : images) job.images.push_back(image.source.get());
+  job.chunk_bytes = options.chunk_bytes;
+  job.threads = options.threads;
+  job.root_id = root_id;
+  job.group_put = [&options] {
+    if (options.on_step) options.on_step("group_put");
+  };
+  ASSIGN_OR_RETURN(const SecretBytes domain_secret, keys.domain_secret());
+  const SecretBytes salt = derive_chunk_salt(domain_secret, root_id);
+  return seal_images(job, salt, store, ledger, progress);
+}
+
+}  // namespace
+
+Result<void> FreezeOptions::validate() const {
+  TRY(validate_chunk_bytes(chunk_bytes));
+  if (annotations.size() > kAnnotationsMax - kOwnAnnotations) {
+    return fail(ErrorCode::kInvalid, "a snapshot has at most " +
+                                         std::to_string(kAnnotationsMax - kOwnAnnotations) +
+                                         " annotations");
+  }
+  std::set<std::string_view> seen{"created", "tool"};
+  for (const auto& [key, value] : annotations) {
+    if (key.empty() || key.size() > kAnnotationKeyBytesMax || !is_utf8(key)) {
+      return fail(ErrorCode::kInvalid, "the key of an annotation is 1 to 255 bytes of UTF-8");
+    }
+    if (!seen.insert(key).second) {
+      return fail(ErrorCode::kInvalid,
+                  "annotation '" + key + "' is given twice or is one that thaw writes");
+    }
+    if (value.size() > kAnnotationValueBytesMax || !is_utf8(value)) {
+      return fail(ErrorCode::kInvalid,
+                  "the value of annotation '" + key + "' is not UTF-8 of at most 64 KiB");
+    }
+  }
+  return {};
+}
+
+Result<std::vector<SourceImage>> open_sources(const SourcePaths& paths) {
+  std::vector<SourceImage> images;
+  const auto add = [&images](ImageKind kind, const std::string& name,
+                             const std::string& path) -> Result<void> {
+    ASSIGN_OR_RETURN(std::unique_ptr<ImageFile> file, ImageFile::open(path, kind));
+    images.push_back({kind, name, std::move(file)});
+    return {};
+  };
+  if (!paths.memory.empty()) TRY(add(ImageKind::kMemory, "", paths.memory));
+  if (!paths.vmstate.empty()) TRY(add(ImageKind::kVmstate, "", paths.vmstate));
+  for (const auto& [name, path] : paths.disks) TRY(add(ImageKind::kDisk, name, path));
+  TRY(validate_images(images));
+  return images;
+}
+
+Result<FreezeResult> freeze(Catalog& catalog, const KeyProvider& keys, std::string_view name,
+                            std::span<const SourceImage> images, const FreezeOptions& options,
+                            Progress& progress) {
+  const auto started = std::chrono::steady_clock::now();
+  const auto step = [&options](std::string_view reached) {
+    if (options.on_step) options.on_step(reached);
+  };
+  TRY(options.validate());
+  TRY(validate_name("snapshot name", name));
+  TRY(validate_images(images));
+  if (!options.replace) TRY(require_free(catalog, keys.tenant(), name));
+  FreezeResult result;
+  ASSIGN_OR_RETURN(result.target.root_id, catalog.active_root());
+  result.stats = begin(images, progress);
+  step("opened");
+
+  SnapshotLedger ledger(images.size());
+  ASSIGN_OR_RETURN(const SealStats sealed, seal_all(images, options, result.target.root_id, keys,
+                                                    catalog.store(), ledger, progress));
+  TRY(require_unchanged(images));
+  step("chunks_done");
+
+  Manifest manifest = empty_manifest(images, options, result.target.root_id);
+  std::move(ledger).write_to(manifest);
+  ASSIGN_OR_RETURN(const Bytes bytes, encode_manifest(manifest, keys));
+  result.target.manifest = manifest_id(bytes);
+  TRY(not_cancelled(progress));
+  TRY(catalog.write_manifest(result.target, bytes));
+  step("manifest_put");
+
+  TRY(not_cancelled(progress));
+  if (options.replace) {
+    TRY(catalog.rebind(keys.tenant(), name, result.target));
+  } else {
+    TRY(catalog.bind_new(keys.tenant(), name, result.target));
+  }
+  step("name_bound");
+
+  FreezeStats& stats = result.stats;
+  stats.data_bytes = sealed.data_pages * kPageBytes;
+  stats.zero_bytes = sealed.zero_pages * kPageBytes;
+  stats.chunks_total = manifest.clear.chunks.size();
+  stats.chunks_created = sealed.upload.chunks_created;
+  stats.chunks_existed = sealed.upload.chunks_existed;
+  stats.chunks_duplicate = sealed.duplicate_chunks;
+  stats.bytes_written = sealed.upload.bytes_created;
+  stats.manifest_bytes = bytes.size();
+  stats.store_waits = sealed.buffer_waits;
+  stats.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  return result;
+}
+
+}  // namespace thaw
