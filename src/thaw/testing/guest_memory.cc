@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/testing/guest_memory.h"
+
+#include <fcntl.h>
+#include <linux/mman.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <utility>
+
+#include "thaw/base/units.h"
+#include "thaw/sys/file_io.h"
+
+namespace thaw {
+namespace {
+
+constexpr char kFreeHugePages[] = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+
+// MAP_NORESERVE, as Firecracker maps, lets mmap succeed without free pages and the first touch die
+// of SIGBUS; a test wants to hear of it before.
+Result<void> check_huge_pages(uint64_t pages) {
+  uint64_t free = 0;
+  if (const auto text = read_file(kFreeHugePages, 64)) {
+    const std::string_view digits = as_text(*text);
+    std::from_chars(digits.data(), digits.data() + digits.size(), free);
+  }
+  if (free >= pages) return {};
+  return fail(ErrorCode::kUnsupported,
+              "needs " + std::to_string(pages) + " free huge pages of 2 MiB, the machine has " +
+                  std::to_string(free) + "; reserve them with sysctl vm.nr_hugepages");
+}
+
+Result<Mapping> map_image(const std::string& path, const std::vector<FakeRegion>& regions) {
+  ASSIGN_OR_RETURN(const Fd file, open_file(path, O_RDONLY));
+  ASSIGN_OR_RETURN(const uint64_t bytes, file_size(file.get(), path));
+  for (const FakeRegion& region : regions) {
+    if (region.offset + region.bytes > bytes) {
+      return fail(ErrorCode::kInvalid, path + " is shorter than the regions");
+    }
+  }
+  // Populated, so that a comparison costs no faults of its own.
+  // SAFETY: a new mapping; nobody shortens an image while it serves as the oracle.
+  void* address = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED | MAP_POPULATE, file.get(), 0);
+  if (address == MAP_FAILED) return fail_errno("cannot map " + path, errno);
+  return Mapping(address, bytes);
+}
+
+}  // namespace
+
+Mapping::Mapping(Mapping&& other) noexcept
+    : address_(std::exchange(other.address_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+
+Mapping& Mapping::operator=(Mapping&& other) noexcept {
+  std::swap(address_, other.address_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+Mapping::~Mapping() {
+  if (bytes_ != 0) ::munmap(address_, bytes_);
+}
+
+Result<GuestMemory> GuestMemory::map(const FakeVmmOptions& options, const GuestLayout& layout) {
+  GuestMemory memory(layout);
+  memory.map_flags_ = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  if (options.page_bytes != kPageBytes && options.hugetlb) {
+    TRY(check_huge_pages(layout.page_count() / layout.pages_in_vmm_page()));
+    memory.map_flags_ |= MAP_HUGETLB | MAP_HUGE_2MB;
+  }
+  ASSIGN_OR_RETURN(memory.uffd_,
+                   Uffd::create(options.event_remove ? UFFD_FEATURE_EVENT_REMOVE : 0));
+  for (const FakeRegion& region : layout.regions()) {
+    // SAFETY: a new anonymous mapping.
+    void* address = ::mmap(nullptr, region.bytes, PROT_READ | PROT_WRITE, memory.map_flags_, -1, 0);
+    if (address == MAP_FAILED) return fail_errno("cannot map guest memory", errno);
+    memory.regions_.emplace_back(address, region.bytes);
+    TRY(memory.uffd_.register_missing(memory.base_of(memory.regions_.size() - 1), region.bytes));
+  }
+  if (!options.image_path.empty()) {
+    ASSIGN_OR_RETURN(memory.image_, map_image(options.image_path, layout.regions()));
+  }
+  return memory;
+}
+
+uint64_t GuestMemory::base_of(size_t region) const {
+  // SAFETY: the address as a number, for the handshake.
+  return reinterpret_cast<uint64_t>(regions_[region].data());
+}
+
+std::byte* GuestMemory::page(uint64_t guest_page) const {
+  const size_t region = layout_->region_of(guest_page);
+  return regions_[region].data() + (guest_page - layout_->first_page_of(region)) * kPageBytes;
+}
+
+const std::byte* GuestMemory::original(uint64_t guest_page) const {
+  return image_.data() + layout_->image_page_of(guest_page) * kPageBytes;
+}
+
+bool GuestMemory::remove(uint64_t guest_page, uint64_t count) const {
+  return ::madvise(page(guest_page), count * kPageBytes, MADV_DONTNEED) == 0;
+}
+
+bool GuestMemory::remove_by_map(uint64_t guest_page, uint64_t count) const {
+  // SAFETY: replaces part of a region of this object; its bytes are the caller's to give up.
+  return ::mmap(page(guest_page), count * kPageBytes, PROT_READ | PROT_WRITE,
+                map_flags_ | MAP_FIXED, -1, 0) != MAP_FAILED;
+}
+
+bool GuestMemory::unmap(uint64_t guest_page, uint64_t count) const {
+  // To the page server the range has gone (ENOENT). Here it is kept by a mapping that cannot be
+  // touched, because a bare hole could be taken by an allocation, which the region's own munmap
+  // would destroy. SAFETY: replaces part of a region of this object.
+  return ::mmap(page(guest_page), count * kPageBytes, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
+}
+
+}  // namespace thaw

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// GuestMemory: the memory of a fake VMM as Firecracker sets it up - private, anonymous, registered
+// for missing pages with a userfaultfd - and the image that says what its pages must hold.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "thaw/base/result.h"
+#include "thaw/sys/uffd.h"
+#include "thaw/testing/fake_vmm_options.h"
+#include "thaw/testing/touch_plan.h"
+
+namespace thaw {
+
+/// Owns one mapping. Empty if `bytes` is 0.
+class Mapping {
+ public:
+  Mapping() = default;
+  Mapping(void* address, size_t bytes) : address_(address), bytes_(bytes) {}
+  Mapping(Mapping&& other) noexcept;
+  Mapping& operator=(Mapping&& other) noexcept;
+  ~Mapping();
+
+  std::byte* data() const { return static_cast<std::byte*>(address_); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  void* address_ = nullptr;
+  size_t bytes_ = 0;
+};
+
+/// Immutable after map() but for what the kernel maps; its users share it by owning distinct pages.
+class GuestMemory {
+ public:
+  /// kUnsupported if the machine lacks userfaultfd or free huge pages, with what to do; kInvalid if
+  /// the image is shorter than the regions.
+  static Result<GuestMemory> map(const FakeVmmOptions& options, const GuestLayout& layout);
+
+  const Uffd& uffd() const { return uffd_; }
+  uint64_t base_of(size_t region) const;
+
+  /// The guest page's place in memory.
+  std::byte* page(uint64_t guest_page) const;
+  /// The 4 KiB it held when the snapshot was taken. Only with an image.
+  const std::byte* original(uint64_t guest_page) const;
+
+  /// Each takes whole VMM pages of one region; false, with errno, if the kernel refuses.
+  bool remove(uint64_t guest_page, uint64_t count) const;
+  bool remove_by_map(uint64_t guest_page, uint64_t count) const;
+  bool unmap(uint64_t guest_page, uint64_t count) const;
+
+ private:
+  explicit GuestMemory(const GuestLayout& layout) : layout_(&layout) {}
+
+  const GuestLayout* layout_;  // outlives this
+  int map_flags_ = 0;
+  std::vector<Mapping> regions_;
+  Mapping image_;
+  Uffd uffd_;
+};
+
+}  // namespace thaw
