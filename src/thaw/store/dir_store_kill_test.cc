@@ -27,8 +27,8 @@ Bytes content_of(uint64_t object) { return sample_bytes(object, object * 7919 % 
 /// The name "pointer" goes through versions; each has a content of its own.
 Bytes version(uint64_t number) { return sample_bytes(~number, 100 + number % 5000); }
 
-/// Never returns.
-[[noreturn]] void write_until_killed(DirStore& store, uint64_t seed) {
+/// Writes a byte to `progress` after each group. Never returns.
+[[noreturn]] void write_until_killed(DirStore& store, uint64_t seed, int progress) {
   for (uint64_t round = 0; round < kObjectsMax; ++round) {
     std::vector<Bytes> contents;
     std::vector<PutRequest> group;
@@ -39,6 +39,7 @@ Bytes version(uint64_t number) { return sample_bytes(~number, 100 + number % 500
     }
     for (size_t i = 0; i < kGroup; ++i) group[i].data = contents[i];
     if (!store.put_if_absent(group)) ::_exit(1);
+    if (::write(progress, "", 1) != 1) ::_exit(4);
     Bytes numbered = version(round);
     ByteWriter(numbered).put(round);
     if (!store.replace("names/t/pointer", numbered)) ::_exit(2);
@@ -76,13 +77,22 @@ TEST_P(DirStoreKillTest, LeavesWholeObjectsOnly) {
   std::map<std::string, uint64_t> before;  // all read again in the last round
   constexpr uint64_t kRounds = 20;
   for (uint64_t round = 0; round < kRounds; ++round) {
+    int progress[2];
+    ASSERT_EQ(::pipe(progress), 0);
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
-    if (child == 0) write_until_killed(*store, round);
+    if (child == 0) write_until_killed(*store, round, progress[1]);
+    ::close(progress[1]);  // a writer that ends by itself is then seen by the read
+    // Every other writer may die before its first group; the rest get somewhere on any machine.
+    char byte = 0;
+    if (round % 2 == 0) {
+      ASSERT_EQ(::read(progress[0], &byte, 1), 1);
+    }
     ::usleep(static_cast<useconds_t>(random() % 15'000));
     ASSERT_EQ(::kill(child, SIGKILL), 0);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ::close(progress[0]);
     ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
 
     std::map<std::string, uint64_t> listed;
