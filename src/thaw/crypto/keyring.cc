@@ -238,8 +238,7 @@ Result<Keyring> Keyring::read(int directory_fd, const std::string& directory,
   Result<Keyring> keyring = parse(std::move(bytes));
   if (!keyring) return fail(std::move(keyring).error().with_context(path));
   if (keyring->tenant_ != tenant) {
-    return fail(ErrorCode::kCorrupt, path + " holds the keys of tenant " +
-                                         quote(keyring->tenant_) +
+    return fail(ErrorCode::kCorrupt, path + " holds the keys of tenant " + quote(keyring->tenant_) +
                                          "; give each keyring the name of its tenant");
   }
   keyring->directory_ = directory;

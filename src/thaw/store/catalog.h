@@ -4,8 +4,9 @@
 //   roots/<root>/state           "active\n", "retired\n", "expired\n" or "deleted\n"
 //   <root>/chunks/<aa>/<name>    chunk/FORMAT.md
 //   <root>/manifests/<id>        image/FORMAT.md
-//   names/<tenant>/<name>        a pointer to a manifest, swapped as one step
-// <root> is the root id as 16 hexadecimal digits.
+//   names/<tenant>/<name>        a pointer to a manifest, swapped as one step:
+//                                "thaw name v1\nroot <root>\nmanifest <id>\n"
+// <root> is the root id as 16 hexadecimal digits, <id> the manifest's as 64, all lower case.
 #pragma once
 
 #include <cstdint>
