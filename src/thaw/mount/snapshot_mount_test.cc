@@ -4,10 +4,13 @@
 #include "thaw/mount/snapshot_mount.h"
 
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 #include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <random>
 
 #include "thaw/base/units.h"
@@ -278,6 +281,25 @@ TEST_F(SnapshotMountFiles, IsolatedWritersCannotMapShared) {
   EXPECT_EQ(::pwrite(file.fd(), "x", 1, 0), -1);
   EXPECT_EQ(errno, EROFS);
   EXPECT_TRUE(same(file.read_all(), memory()));
+}
+
+TEST_F(SnapshotMountFiles, TheReadaheadIsSet) {
+  MountOptions options = MountedStore::quick();
+  options.readahead_kb = 768;
+  mounted_.reset();
+  mount_with(options);
+  const dev_t device = *mounted_device(mounted_->path());
+  const std::string setting = "/sys/class/bdi/" + std::to_string(major(device)) + ":" +
+                              std::to_string(minor(device)) + "/read_ahead_kb";
+  if (::access(setting.c_str(), W_OK) != 0) GTEST_SKIP() << "/sys is not writable here";
+  // Set once the server runs, so not at once.
+  std::string value;
+  for (int i = 0; i < 2000 && value != "768\n"; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::ifstream file(setting);
+    value.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  EXPECT_EQ(value, "768\n");
 }
 
 TEST_F(SnapshotMountFiles, ListingsTellWhatIsThere) {
