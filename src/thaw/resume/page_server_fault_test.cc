@@ -82,6 +82,7 @@ TEST_F(PageServerFaultTest, APrefaultSkipsWhatItCannotRead) {
   vmm.touching.order = FakeTouching::Order::kTrace;
   vmm.touching.every_page = false;
   vmm.touching.threads = 1;
+  vmm.touching.trace.page_count = image_->map().page_count();
   vmm.touching.trace.events = {{intact.page, false, 0}};
   const FakeVmmResult result = run_vmm(vmm);
   EXPECT_TRUE(result.passed()) << result.describe();

@@ -21,7 +21,7 @@
 #include "thaw/testing/control_line.h"
 #include "thaw/testing/fake_handshake.h"
 #include "thaw/testing/fake_vmm_options.h"
-#include "thaw/testing/guest_memory.h"
+#include "thaw/testing/fake_memory.h"
 #include "thaw/testing/guest_thread.h"
 #include "thaw/testing/pin_thread.h"
 #include "thaw/testing/touch_plan.h"
@@ -71,7 +71,7 @@ LatencySummary summary_of(const Histogram& histogram) {
 // since the handshake holds no thread creation.
 class Guest {
  public:
-  Guest(const FakeVmmOptions& options, const GuestLayout& layout, const GuestMemory& memory,
+  Guest(const FakeVmmOptions& options, const GuestLayout& layout, const FakeMemory& memory,
         const TouchPlan& plan, Moments& moments)
       : pages_(layout), touched_(static_cast<ptrdiff_t>(plan.size()), Stamp{&end_ns_}) {
     for (size_t i = 0; i < plan.size(); ++i) {
@@ -159,7 +159,7 @@ void wait_for_close(int socket) {
 
 /// From the handshake to the last check.
 Result<FakeVmmReport> shake_and_touch(const FakeVmmOptions& options, const GuestLayout& layout,
-                                      const GuestMemory& memory, const TouchPlan& plan,
+                                      const FakeMemory& memory, const TouchPlan& plan,
                                       ControlLine& control, Fd& socket) {
   Moments moments(options, [&socket] { socket.reset(); });
   Guest guest(options, layout, memory, plan, moments);
@@ -190,7 +190,7 @@ FakeVmmExit run(bool die_with_stdin) {
   const GuestLayout layout(options->regions, options->page_bytes);
   const Result<TouchPlan> plan = make_touch_plan(*options, layout);
   if (!plan) return give_up(plan.error(), FakeVmmExit::kBadOptions);
-  const Result<GuestMemory> memory = GuestMemory::map(*options, layout);
+  const Result<FakeMemory> memory = FakeMemory::map(*options, layout);
   if (!memory) {
     const bool invalid = memory.error().code == ErrorCode::kInvalid;
     return give_up(memory.error(), invalid ? FakeVmmExit::kBadOptions : FakeVmmExit::kFailed);

@@ -13,7 +13,7 @@
 
 #include "thaw/base/histogram.h"
 #include "thaw/testing/fake_vmm_options.h"
-#include "thaw/testing/guest_memory.h"
+#include "thaw/testing/fake_memory.h"
 #include "thaw/testing/touch_plan.h"
 
 namespace thaw {
@@ -64,7 +64,7 @@ struct GuestPages {
 class GuestThread {
  public:
   /// The references outlive it.
-  GuestThread(const GuestLayout& layout, const GuestMemory& memory, GuestPages& pages,
+  GuestThread(const GuestLayout& layout, const FakeMemory& memory, GuestPages& pages,
               Moments& moments, FakeTouching::Check check)
       : layout_(layout), memory_(memory), pages_(pages), moments_(moments), check_(check) {}
 
@@ -87,7 +87,7 @@ class GuestThread {
   void report_mismatch(uint64_t page, const std::byte* got, const std::byte* expected);
 
   const GuestLayout& layout_;
-  const GuestMemory& memory_;
+  const FakeMemory& memory_;
   GuestPages& pages_;
   Moments& moments_;
   const FakeTouching::Check check_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/testing/guest_memory.h"
+#include "thaw/testing/fake_memory.h"
 
 #include <fcntl.h>
 #include <linux/mman.h>
@@ -62,8 +62,8 @@ Mapping::~Mapping() {
   if (bytes_ != 0) ::munmap(address_, bytes_);
 }
 
-Result<GuestMemory> GuestMemory::map(const FakeVmmOptions& options, const GuestLayout& layout) {
-  GuestMemory memory(layout);
+Result<FakeMemory> FakeMemory::map(const FakeVmmOptions& options, const GuestLayout& layout) {
+  FakeMemory memory(layout);
   memory.map_flags_ = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   if (options.page_bytes != kPageBytes && options.hugetlb) {
     TRY(check_huge_pages(layout.page_count() / layout.pages_in_vmm_page()));
@@ -84,31 +84,31 @@ Result<GuestMemory> GuestMemory::map(const FakeVmmOptions& options, const GuestL
   return memory;
 }
 
-uint64_t GuestMemory::base_of(size_t region) const {
+uint64_t FakeMemory::base_of(size_t region) const {
   // SAFETY: the address as a number, for the handshake.
   return reinterpret_cast<uint64_t>(regions_[region].data());
 }
 
-std::byte* GuestMemory::page(uint64_t guest_page) const {
+std::byte* FakeMemory::page(uint64_t guest_page) const {
   const size_t region = layout_->region_of(guest_page);
   return regions_[region].data() + (guest_page - layout_->first_page_of(region)) * kPageBytes;
 }
 
-const std::byte* GuestMemory::original(uint64_t guest_page) const {
+const std::byte* FakeMemory::original(uint64_t guest_page) const {
   return image_.data() + layout_->image_page_of(guest_page) * kPageBytes;
 }
 
-bool GuestMemory::remove(uint64_t guest_page, uint64_t count) const {
+bool FakeMemory::remove(uint64_t guest_page, uint64_t count) const {
   return ::madvise(page(guest_page), count * kPageBytes, MADV_DONTNEED) == 0;
 }
 
-bool GuestMemory::remove_by_map(uint64_t guest_page, uint64_t count) const {
+bool FakeMemory::remove_by_map(uint64_t guest_page, uint64_t count) const {
   // SAFETY: replaces part of a region of this object; its bytes are the caller's to give up.
   return ::mmap(page(guest_page), count * kPageBytes, PROT_READ | PROT_WRITE,
                 map_flags_ | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
-bool GuestMemory::unmap(uint64_t guest_page, uint64_t count) const {
+bool FakeMemory::unmap(uint64_t guest_page, uint64_t count) const {
   // To the page server the range has gone (ENOENT). Here it is kept by a mapping that cannot be
   // touched, because a bare hole could be taken by an allocation, which the region's own munmap
   // would destroy. SAFETY: replaces part of a region of this object.

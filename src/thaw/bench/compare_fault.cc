@@ -3,6 +3,7 @@
 // fault_ondemand_hit: what thaw adds to a fault whose chunk is in memory (page map, decryption,
 // bookkeeping, removals) over a handler that only copies from a plain buffer.
 #include "thaw/base/check.h"
+#include "thaw/chunk/sealed_chunk.h"
 #include "thaw/bench/paired.h"
 #include "thaw/resume/page_server.h"
 #include "thaw/sys/file_io.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GuestMemory: the memory of a fake VMM as Firecracker sets it up - private, anonymous, registered
+// FakeMemory: the memory of a fake VMM as Firecracker sets it up - private, anonymous, registered
 // for missing pages with a userfaultfd - and the image that says what its pages must hold.
 #pragma once
 
@@ -33,11 +33,11 @@ class Mapping {
 };
 
 /// Immutable after map() but for what the kernel maps; its users share it by owning distinct pages.
-class GuestMemory {
+class FakeMemory {
  public:
   /// kUnsupported if the machine lacks userfaultfd or free huge pages, with what to do; kInvalid if
   /// the image is shorter than the regions.
-  static Result<GuestMemory> map(const FakeVmmOptions& options, const GuestLayout& layout);
+  static Result<FakeMemory> map(const FakeVmmOptions& options, const GuestLayout& layout);
 
   const Uffd& uffd() const { return uffd_; }
   uint64_t base_of(size_t region) const;
@@ -53,7 +53,7 @@ class GuestMemory {
   bool unmap(uint64_t guest_page, uint64_t count) const;
 
  private:
-  explicit GuestMemory(const GuestLayout& layout) : layout_(&layout) {}
+  explicit FakeMemory(const GuestLayout& layout) : layout_(&layout) {}
 
   const GuestLayout* layout_;  // outlives this
   int map_flags_ = 0;
