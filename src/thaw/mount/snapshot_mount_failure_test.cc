@@ -151,7 +151,9 @@ TEST(SnapshotMountFailure, ManifestsThatCannotBeOpened) {
   newer[8] = std::byte{9};
   bind("newer", newer);
   bind("noise", Bytes(1000, std::byte{'x'}));
-  ASSERT_TRUE(mounted.catalog.rebind(tenant, "dangling", {1, ManifestId{}}));
+  const Bytes lost(1000, std::byte{'y'});
+  bind("dangling", lost);
+  ASSERT_TRUE(mounted.store.remove(manifest_key(1, manifest_id(lost))));
   options.tenant = "other";
   options.name = "foreign";
   const SnapshotFixture foreign = make_snapshot(mounted.store, options);
