@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "thaw/testing/faulty_store.h"
 #include "thaw/testing/freeze_fixture.h"
 
 namespace thaw {
@@ -130,6 +131,32 @@ TEST_F(ExportTest, ADamagedChunkFailsAndLeavesNothing) {
   EXPECT_EQ(result.error().code, ErrorCode::kNotFound);
   EXPECT_THAT(result.error().message, HasSubstr(bad));
   EXPECT_THAT(files(), testing::ElementsAre("source"));
+}
+
+TEST_F(ExportTest, AStoreThatLiesNeverMakesAWrongFile) {
+  const Manifest manifest = frozen(busy_pages(64));
+  FaultyStore lying(store_);
+  int failed = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    lying.set_plan({.seed = seed,
+                    .error_rate = 0.01,
+                    .truncate_rate = 0.02,
+                    .flip_rate = 0.02,
+                    .swap_rate = 0.02});
+    SCOPED_TRACE(lying.describe());
+    Progress progress;
+    const auto result =
+        export_image(lying, manifest, manifest.images[0], out_, {2, true}, progress);
+    if (result) {
+      ASSERT_EQ(whole_file(out_), whole_file(source_));
+      ASSERT_EQ(::unlink(out_.c_str()), 0);
+    } else {
+      ++failed;
+    }
+    ASSERT_THAT(files(), testing::ElementsAre("source"));
+  }
+  EXPECT_GT(failed, 10);
+  EXPECT_LT(failed, 60);
 }
 
 TEST_F(ExportTest, CancelAndMissingDirectoryLeaveNothing) {

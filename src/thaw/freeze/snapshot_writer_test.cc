@@ -12,6 +12,7 @@
 #include "thaw/freeze/image_file.h"
 #include "thaw/freeze/seal_pipeline.h"
 #include "thaw/freeze/snapshot_verify.h"
+#include "thaw/testing/faulty_store.h"
 #include "thaw/testing/freeze_fixture.h"
 
 namespace thaw {
@@ -55,45 +56,6 @@ class FailingSource final : public ImageSource {
  private:
   std::unique_ptr<ImageFile> file_;
   uint64_t bad_page_;
-};
-
-/// A store whose n-th write fails, and which keeps no chunk if told so.
-class BrokenStore final : public ObjectStore {
- public:
-  explicit BrokenStore(uint64_t writes_left) : writes_left_(writes_left) {}
-  void repair() { writes_left_ = UINT64_MAX; }
-
-  std::string describe() const override { return "broken"; }
-  Result<std::vector<PutOutcome>> put_if_absent(std::span<const PutRequest> requests) override {
-    TRY(spend());
-    return inner_.put_if_absent(requests);
-  }
-  Result<void> replace(const std::string& key, ByteSpan data) override {
-    TRY(spend());
-    return inner_.replace(key, data);
-  }
-  Result<Bytes> get(const std::string& key, uint64_t bytes_max) const override {
-    return inner_.get(key, bytes_max);
-  }
-  Result<void> get_into(const std::string& key, MutableByteSpan out) const override {
-    return inner_.get_into(key, out);
-  }
-  Result<bool> exists(const std::string& key) const override { return inner_.exists(key); }
-  Result<void> remove(const std::string& key) override { return inner_.remove(key); }
-  Result<void> list(const std::string& prefix, const Visit& visit) const override {
-    return inner_.list(prefix, visit);
-  }
-
- private:
-  Result<void> spend() {
-    uint64_t left = writes_left_;
-    do {
-      if (left == 0) return fail_errno("cannot write an object", ENOSPC);
-    } while (!writes_left_.compare_exchange_weak(left, left - 1));
-    return {};
-  }
-  std::atomic<uint64_t> writes_left_;
-  MemoryStore inner_;
 };
 
 class FreezeTest : public testing::Test {
@@ -316,22 +278,50 @@ TEST_F(FreezeTest, StepsComeInOrder) {
               ElementsAre("opened", "group_put", "chunks_done", "manifest_put", "name_bound"));
 }
 
-TEST_F(FreezeTest, AFullStoreAtAnyWriteLeavesTheNameFreeAndCanBeRepeated) {
+TEST_F(FreezeTest, AStoreThatFailsAtAnyCallLeavesTheNameFreeAndCanBeRepeated) {
   const SourcePaths paths{image("memory", busy_pages(3000)), "", {}};
-  for (uint64_t writes = 1;; ++writes) {  // the first write makes the root
-    BrokenStore broken(writes);
-    FreezeFixture fixture(broken);
-    const auto result = fixture.freeze_paths("snap", paths, small_chunks());
-    if (result) {
-      EXPECT_EQ(writes, 4u);  // one group, the manifest, the name
-      break;
+  for (const bool replace : {false, true}) {
+    uint64_t failures = 0;
+    for (;; ++failures) {
+      MemoryStore inner;
+      FaultyStore faulty(inner);
+      FreezeFixture fixture(faulty);
+      faulty.set_plan(
+          {.error = ErrorCode::kUnavailable, .fail_nth = failures, .fail_from_then_on = true});
+      FreezeOptions options = small_chunks();
+      options.replace = replace;
+      const auto result = fixture.freeze_paths("snap", paths, options);
+      faulty.set_plan({});
+      if (result) break;
+      EXPECT_EQ(result.error().code, ErrorCode::kUnavailable);
+      EXPECT_FALSE(fixture.has("snap"));
+      const size_t uploaded = fixture.objects("chunks").size();
+      const auto again = fixture.freeze_paths("snap", paths, small_chunks());
+      ASSERT_TRUE(again) << again.error().message;
+      EXPECT_EQ(again->stats.chunks_existed, uploaded);
+      EXPECT_EQ(again->stats.chunks_created, 251 - uploaded);
     }
-    EXPECT_EQ(result.error().code, ErrorCode::kExhausted);
-    EXPECT_FALSE(fixture.has("snap"));
-    broken.repair();
-    const auto again = fixture.freeze_paths("snap", paths, small_chunks());
-    ASSERT_TRUE(again);
-    EXPECT_EQ(again->stats.chunks_existed, writes == 1 ? 0u : 251u);
+    EXPECT_GE(failures, 4u);  // the root, the group of chunks, the manifest, the name
+  }
+}
+
+TEST_F(FreezeTest, APutThatFailsInTheMiddleIsRepeatedWithoutLoss) {
+  const SourcePaths paths{image("memory", busy_pages(400)), "", {}};
+  FaultyStore faulty(store_);
+  FreezeFixture fixture(faulty);
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    const std::string name = "snap" + std::to_string(seed);
+    faulty.set_plan({.seed = seed, .partial_put_rate = 0.4});
+    SCOPED_TRACE(faulty.describe());
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      if (fixture.freeze_paths(name, paths, small_chunks())) break;
+    }
+    faulty.set_plan({});
+    Progress progress;
+    const auto verdict = verify_snapshot(fixture.catalog, fixture.keys, name, {}, progress);
+    ASSERT_TRUE(verdict);
+    EXPECT_TRUE(verdict->good());
+    for (const std::string& key : fixture.objects("chunks")) ASSERT_TRUE(store_.remove(key));
   }
 }
 
