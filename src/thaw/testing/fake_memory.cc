@@ -7,7 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
+#include <fstream>
 #include <utility>
 
 #include "thaw/base/units.h"
@@ -22,10 +22,7 @@ constexpr char kFreeHugePages[] = "/sys/kernel/mm/hugepages/hugepages-2048kB/fre
 // of SIGBUS; a test wants to hear of it before.
 Result<void> check_huge_pages(uint64_t pages) {
   uint64_t free = 0;
-  if (const auto text = read_file(kFreeHugePages, 64)) {
-    const std::string_view digits = as_text(*text);
-    std::from_chars(digits.data(), digits.data() + digits.size(), free);
-  }
+  std::ifstream(kFreeHugePages) >> free;  // stays 0 where the kernel has no such pages
   if (free >= pages) return {};
   return fail(ErrorCode::kUnsupported,
               "needs " + std::to_string(pages) + " free huge pages of 2 MiB, the machine has " +
