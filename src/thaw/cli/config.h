@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Config: thaw.toml, parsed here and nowhere else. What a file does not say has the module's
+// default.
+//
+//   store = "dir:/var/lib/thaw"        [restore]                       [mount]
+//   tenant = "default"                 memory_tier_bytes = "256MiB"    memory_tier_bytes = "256MiB"
+//   keyring = "/etc/thaw/keys"         threads = 0                     threads = 8
+//                                      prefault = "none"               allow_other = false
+//   [freeze]                           fill = "chunk"                  isolate_writers = false
+//   chunk_size = "512KiB"              handshake_timeout_ms = 10000    name_timeout_s = 1.0
+//   threads = 0                        fault_core = 2 (none: any)      readahead_kb = 1024
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "thaw/base/result.h"
+#include "thaw/freeze/snapshot_writer.h"
+#include "thaw/mount/snapshot_mount.h"
+#include "thaw/resume/page_server.h"
+#include "thaw/tier/stack.h"
+
+namespace thaw {
+
+/// A size is a number of bytes or a text such as "512KiB" (amount_text.h).
+struct Config {
+  std::optional<std::string> store;
+  std::optional<std::string> tenant;
+  std::optional<std::string> keyring;
+  FreezeOptions freeze;       // chunk_bytes, threads
+  PageServerOptions restore;  // session.prefault, session.fill, handshake_timeout_ms
+  TierOptions restore_tiers;
+  WorkerOptions restore_workers;
+  MountOptions mount;
+  TierOptions mount_tiers;
+};
+
+inline constexpr uint64_t kConfigBytesMax = 1 << 20;
+inline constexpr unsigned kConfigThreadsMax = 1024;
+inline constexpr unsigned kConfigCoreMax = 8191;
+
+/// kInvalid for bytes that are no TOML, an unknown key, a wrong type or a value out of range; the
+/// message names `source`, the line and the key.
+Result<Config> parse_config(std::string_view text, const std::string& source);
+/// The file's config; kNotFound if there is none, kExhausted above kConfigBytesMax.
+Result<Config> read_config(const std::string& path);
+
+/// The words of the config and the command line; nullopt for any other.
+std::optional<Prefault> parse_prefault(std::string_view word);
+std::optional<Fill> parse_fill(std::string_view word);
+
+}  // namespace thaw

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/cli/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace thaw {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Config, AnEmptyFileHasTheModulesDefaults) {
+  const Config config = parse_config("", "thaw.toml").value();
+  EXPECT_EQ(config.store, std::nullopt);
+  EXPECT_EQ(config.freeze.chunk_bytes, kChunkBytesDefault);
+  EXPECT_EQ(config.restore.session.prefault, Prefault::kNone);
+  EXPECT_EQ(config.restore_tiers.memory_bytes_max, TierOptions().memory_bytes_max);
+  EXPECT_EQ(config.mount.threads, MountOptions().threads);
+}
+
+TEST(Config, EveryKeyArrives) {
+  const Config config = parse_config(R"(
+store = "dir:/var/lib/thaw"
+tenant = "acme"
+keyring = "/etc/keys"
+[freeze]
+chunk_size = "128KiB"
+threads = 3
+[restore]
+memory_tier_bytes = 67108864
+threads = 4
+prefault = "all"
+fill = "chunk"
+fault_core = 2
+handshake_timeout_ms = 250
+[mount]
+memory_tier_bytes = "1GiB"
+threads = 2
+allow_other = true
+isolate_writers = true
+name_timeout_s = 2
+readahead_kb = 512
+)",
+                                     "thaw.toml")
+                            .value();
+  EXPECT_EQ(config.store, "dir:/var/lib/thaw");
+  EXPECT_EQ(config.tenant, "acme");
+  EXPECT_EQ(config.keyring, "/etc/keys");
+  EXPECT_EQ(config.freeze.chunk_bytes, 128u * 1024);
+  EXPECT_EQ(config.freeze.threads, 3u);
+  EXPECT_EQ(config.restore_tiers.memory_bytes_max, 64u << 20);
+  EXPECT_EQ(config.restore_workers.threads, 4u);
+  EXPECT_EQ(config.restore.session.prefault, Prefault::kAll);
+  EXPECT_EQ(config.restore.session.fill, Fill::kChunk);
+  EXPECT_EQ(config.restore.session.fault_core, 2);
+  EXPECT_EQ(config.restore.handshake_timeout_ms, 250u);
+  EXPECT_EQ(config.mount_tiers.memory_bytes_max, 1u << 30);
+  EXPECT_EQ(config.mount.threads, 2u);
+  EXPECT_TRUE(config.mount.allow_other);
+  EXPECT_TRUE(config.mount.isolate_writers);
+  EXPECT_EQ(config.mount.name_timeout_s, 2.0);
+  EXPECT_EQ(config.mount.readahead_kb, 512u);
+}
+
+struct Wrong {
+  const char* text;
+  const char* line;
+  const char* key;
+};
+
+class WrongConfig : public testing::TestWithParam<Wrong> {};
+
+TEST_P(WrongConfig, IsRefusedWithItsKeyAndLine) {
+  const auto config = parse_config(GetParam().text, "thaw.toml");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().code, ErrorCode::kInvalid);
+  EXPECT_THAT(config.error().message, HasSubstr(GetParam().line));
+  EXPECT_THAT(config.error().message, HasSubstr(GetParam().key));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, WrongConfig,
+    testing::Values(
+        Wrong{"stor = \"x\"", "line 1", "stor"}, Wrong{"\nstore = 1", "line 2", "store"},
+        Wrong{"store = \"\"", "line 1", "store"}, Wrong{"store = \"a\\u0000b\"", "line 1", "store"},
+        Wrong{"tenant = true", "line 1", "tenant"}, Wrong{"keyring = [\"a\"]", "line 1", "keyring"},
+        Wrong{"freeze = 1", "line 1", "freeze"}, Wrong{"[freez]\nthreads = 1", "line 1", "freez"},
+        Wrong{"[freeze]\nchunk = 1", "line 2", "freeze.chunk"},
+        Wrong{"[freeze]\nchunk_size = 1000", "line 2", "freeze.chunk_size"},
+        Wrong{"[freeze]\nchunk_size = \"512k\"", "line 2", "freeze.chunk_size"},
+        Wrong{"[freeze]\nchunk_size = \"8MiB\"", "line 2", "freeze.chunk_size"},
+        Wrong{"[freeze]\nchunk_size = 4294983680", "line 2", "freeze.chunk_size"},
+        Wrong{"[freeze]\nchunk_size = -1", "line 2", "freeze.chunk_size"},
+        Wrong{"[freeze]\nchunk_size = 65536.0", "line 2", "freeze.chunk_size"},
+        Wrong{"[freeze]\nthreads = 1025", "line 2", "freeze.threads"},
+        Wrong{"[freeze]\nthreads = \"1\"", "line 2", "freeze.threads"},
+        Wrong{"[restore]\n\nfill = \"pages\"", "line 3", "restore.fill"},
+        Wrong{"[restore]\nprefault = true", "line 2", "restore.prefault"},
+        Wrong{"[restore]\nprefault = \"all\"\nfill = \"page\"", "thaw.toml", "prefault"},
+        Wrong{"[restore]\nmemory_tier_bytes = 1", "line 2", "restore.memory_tier_bytes"},
+        Wrong{"[restore]\nhandshake_timeout_ms = 0", "line 2", "restore.handshake_timeout_ms"},
+        Wrong{"[restore]\nfault_core = -1", "line 2", "restore.fault_core"},
+        Wrong{"[mount]\nallow_other = 1", "line 2", "mount.allow_other"},
+        Wrong{"[mount]\nname_timeout_s = -1", "line 2", "mount.name_timeout_s"},
+        Wrong{"[mount]\nname_timeout_s = nan", "line 2", "mount.name_timeout_s"},
+        Wrong{"[mount]\nthreads = 0", "line 2", "mount.threads"},
+        Wrong{"[mount]\nreadahead_kb = 65537", "line 2", "mount.readahead_kb"},
+        Wrong{"a = \"b", "line 1", "TOML"}, Wrong{"x = 1\nx = 2", "line 2", "TOML"},
+        Wrong{"\xff", "line 1", "TOML"}));
+
+TEST(Config, LimitsAreTheModules) {
+  EXPECT_TRUE(parse_config("[mount]\nthreads = 256\nreadahead_kb = 65536", "x"));
+  EXPECT_TRUE(parse_config("[freeze]\nthreads = 1024\nchunk_size = \"4MiB\"", "x"));
+  EXPECT_TRUE(parse_config("[restore]\nthreads = 1024\nmemory_tier_bytes = 0", "x"));
+  EXPECT_FALSE(parse_config(std::string(kConfigBytesMax + 1, ' '), "x"));
+}
+
+TEST(Config, DeepNestingIsRefused) {
+  const std::string deep = "a = " + std::string(100'000, '[');
+  EXPECT_EQ(parse_config(deep, "x").error().code, ErrorCode::kInvalid);
+}
+
+}  // namespace
+}  // namespace thaw

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/cli/interrupt.h"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <utility>
+
+#include "thaw/sys/process.h"
+
+namespace thaw {
+
+Result<std::unique_ptr<Interrupt>> Interrupt::watch(std::function<void(int)> on_signal) {
+  ASSIGN_OR_RETURN(Fd stop, event_fd());
+  ASSIGN_OR_RETURN(Fd signals, signal_fd({SIGINT, SIGTERM}));
+  return std::unique_ptr<Interrupt>(
+      new Interrupt(std::move(signals), std::move(stop), std::move(on_signal)));
+}
+
+Interrupt::Interrupt(Fd signals, Fd stop, std::function<void(int)> on_signal)
+    : signals_(std::move(signals)), stop_(std::move(stop)), on_signal_(std::move(on_signal)) {
+  thread_ = std::thread([this] { run(); });
+}
+
+Interrupt::~Interrupt() {
+  notify(stop_.get());
+  thread_.join();
+}
+
+void Interrupt::run() {
+  int count = 0;
+  while (true) {
+    pollfd entries[] = {{signals_.get(), POLLIN, 0}, {stop_.get(), POLLIN, 0}};
+    if (::poll(entries, 2, -1) < 0) continue;
+    if (entries[1].revents != 0) return;
+    signalfd_siginfo info;
+    if (::read(signals_.get(), &info, sizeof info) == sizeof info) on_signal_(++count);
+  }
+}
+
+}  // namespace thaw

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/cli/interrupt.h"
+#include "thaw/cli/verbs.h"
+#include "thaw/cli/workspace.h"
+#include "thaw/mount/snapshot_mount.h"
+
+namespace thaw {
+
+Result<void> run_mount(const Settings& settings, const MountRequest& request, Output& out) {
+  MountOptions options = settings.config.mount;
+  if (request.threads) options.threads = static_cast<unsigned>(*request.threads);
+  options.allow_other |= request.allow_other;
+  options.isolate_writers |= request.isolate_writers;
+  TRY(options.validate());
+  ASSIGN_OR_RETURN(Workspace workspace, Workspace::open(settings));
+  TRY(workspace.catalog().active_root());
+
+  // The signals are blocked before a worker is made; what they stop is known only afterwards.
+  std::atomic<SnapshotMount*> serving{nullptr};
+  std::atomic<bool> stopped{false};
+  ASSIGN_OR_RETURN(auto interrupt, Interrupt::watch([&](int) {
+                     stopped = true;
+                     if (SnapshotMount* mount = serving) mount->stop();
+                   }));
+  ReadPath path(workspace.catalog().store(), settings.config.restore_workers,
+                settings.config.mount_tiers);
+  ASSIGN_OR_RETURN(const auto mount,
+                   SnapshotMount::create(options, workspace.catalog(), workspace.keys(),
+                                         path.source(), request.directory));
+  serving = mount.get();
+  if (stopped) mount->stop();
+  JsonObject mounted;
+  mounted.set("event", "mounted")
+      .set("directory", request.directory)
+      .set("tenant", settings.tenant)
+      .set("pid", ::getpid());
+  out.event(mounted, "mounted: tenant " + settings.tenant + " on " + request.directory);
+  const Result<void> outcome = mount->run();
+  interrupt.reset();  // before the mount it stops
+  const MountCounters& counters = mount->counters();
+  JsonObject unmounted;
+  unmounted.set("event", "unmounted")
+      .set("reads", counters.reads.load())
+      .set("read_bytes", counters.read_bytes.load())
+      .set("read_errors", counters.read_errors.load())
+      .set("refused_stores", counters.refused_stores.load());
+  out.event(unmounted, "unmounted: " + std::to_string(counters.reads.load()) + " reads, " +
+                           human_bytes(counters.read_bytes.load()) + ", " +
+                           std::to_string(counters.read_errors.load()) + " errors");
+  return outcome;
+}
+
+}  // namespace thaw

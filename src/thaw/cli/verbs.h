@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The verbs: one struct of what was asked and one function each, which knows nothing of how the
+// command line was parsed. Verb x lives in verb_x.cc. A verb checks what it was asked before it
+// touches anything, speaks through Output, and returns the error that decides the exit code.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "thaw/base/result.h"
+#include "thaw/cli/output.h"
+#include "thaw/cli/settings.h"
+
+namespace thaw {
+
+/// "NAME=FILE" or "KEY=VALUE", cut at the first '='; kInvalid names `option` if there is none.
+Result<std::pair<std::string, std::string>> split_pair(std::string_view option,
+                                                       std::string_view text);
+
+Result<void> run_init(const Settings& settings, Output& out);
+
+Result<void> run_key_create(const Settings& settings, Output& out);
+Result<void> run_key_list(const Settings& settings, Output& out);
+struct KeyRotateRequest {
+  bool rewrap_only = false;
+};
+Result<void> run_key_rotate(const Settings& settings, const KeyRotateRequest& request, Output& out);
+Result<void> run_key_drop_retired(const Settings& settings, Output& out);
+
+struct FreezeRequest {
+  std::string name;
+  std::string memory;
+  std::string vmstate;
+  std::vector<std::string> disks;  // NAME=FILE
+  std::optional<uint64_t> chunk_bytes;
+  std::optional<uint64_t> threads;
+  bool replace = false;
+  std::vector<std::string> annotations;  // KEY=VALUE
+};
+Result<void> run_freeze(const Settings& settings, const FreezeRequest& request, Output& out);
+
+struct LsRequest {
+  std::string prefix;
+  bool long_form = false;
+  bool quiet = false;  // names only
+};
+Result<void> run_ls(const Settings& settings, const LsRequest& request, Output& out);
+
+struct ShowRequest {
+  std::string name;
+  bool shared = false;  // compare with the tenant's other snapshots
+};
+Result<void> run_show(const Settings& settings, const ShowRequest& request, Output& out);
+
+struct VerifyRequest {
+  std::vector<std::string> names;
+  bool all = false;
+  bool keep_going = false;
+  std::optional<uint64_t> threads;
+};
+Result<void> run_verify(const Settings& settings, const VerifyRequest& request, Output& out);
+
+struct ExportRequest {
+  std::string name;
+  std::string memory;
+  std::string vmstate;
+  std::vector<std::string> disks;  // NAME=FILE
+  bool overwrite = false;
+  std::optional<uint64_t> threads;
+};
+Result<void> run_export(const Settings& settings, const ExportRequest& request, Output& out);
+
+struct RmRequest {
+  std::string name;
+};
+Result<void> run_rm(const Settings& settings, const RmRequest& request, Output& out);
+
+struct RestoreRequest {
+  std::string name;
+  std::string uffd;                     // the socket
+  std::optional<std::string> prefault;  // parse_prefault()
+  std::optional<std::string> fill;      // parse_fill()
+  std::optional<uint64_t> threads;
+  std::optional<int> fault_core;
+  uint64_t sessions = 1;  // 0: until a signal
+  std::string vmstate;    // export it there first
+  bool overwrite = false;
+};
+Result<void> run_restore(const Settings& settings, const RestoreRequest& request, Output& out);
+
+struct MountRequest {
+  std::string directory;
+  bool allow_other = false;
+  bool isolate_writers = false;
+  std::optional<uint64_t> threads;
+};
+Result<void> run_mount(const Settings& settings, const MountRequest& request, Output& out);
+
+/// The settings as far as they could be read: what is wrong with them is a finding.
+Result<void> run_doctor(const Result<Settings>& settings, Output& out);
+
+}  // namespace thaw

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/cli/workspace.h"
+
+#include "thaw/base/name.h"
+#include "thaw/crypto/file_key_provider.h"
+#include "thaw/crypto/keyring.h"
+#include "thaw/store/dir_store.h"
+
+namespace thaw {
+namespace {
+
+constexpr std::string_view kDirScheme = "dir:";
+/// A name that moves this often while it is read is being rebound in a loop.
+constexpr int kReadsMax = 5;
+
+Result<std::string> store_directory(const Settings& settings) {
+  if (!settings.store) {
+    return fail(ErrorCode::kInvalid,
+                "no store is configured; give --store dir:PATH, set THAW_STORE, or set store in " +
+                    settings.config_path.value_or(kDefaultConfig));
+  }
+  const std::string& address = *settings.store;
+  if (address.starts_with("s3://")) {
+    return fail(ErrorCode::kUnsupported,
+                "the store " + quote(address) +
+                    " is not supported yet: this version keeps snapshots in directories, "
+                    "dir:PATH");
+  }
+  if (!address.starts_with(kDirScheme) || address.size() == kDirScheme.size()) {
+    return fail(ErrorCode::kInvalid,
+                "the store " + quote(address) + " is no address; write it as dir:PATH");
+  }
+  return address.substr(kDirScheme.size());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ObjectStore>> open_store(const Settings& settings) {
+  ASSIGN_OR_RETURN(const std::string directory, store_directory(settings));
+  return DirStore::open(directory);
+}
+
+Result<std::unique_ptr<ObjectStore>> create_store(const Settings& settings) {
+  ASSIGN_OR_RETURN(const std::string directory, store_directory(settings));
+  return DirStore::create(directory);
+}
+
+Result<std::unique_ptr<KeyProvider>> load_keys(const Settings& settings) {
+  ASSIGN_OR_RETURN(Keyring keyring, Keyring::load(settings.keyring, settings.tenant));
+  return std::make_unique<FileKeyProvider>(std::move(keyring));
+}
+
+Result<Workspace> Workspace::open(const Settings& settings) {
+  ASSIGN_OR_RETURN(auto store, open_store(settings));
+  ASSIGN_OR_RETURN(auto keys, load_keys(settings));
+  return Workspace(std::move(store), std::move(keys));
+}
+
+Result<std::pair<NameTarget, Bytes>> read_named_manifest(const Catalog& catalog,
+                                                         std::string_view tenant,
+                                                         std::string_view name) {
+  for (int reads = 1;; ++reads) {
+    ASSIGN_OR_RETURN(const NameTarget target, catalog.resolve(tenant, name));
+    Result<Bytes> bytes = catalog.read_manifest(target);
+    if (bytes) return std::pair(target, std::move(*bytes));
+    Error error = std::move(bytes).error();
+    if (error.code == ErrorCode::kNotFound) {
+      // A rotation removes a manifest once the name points at its successor.
+      ASSIGN_OR_RETURN(const NameTarget now, catalog.resolve(tenant, name));
+      if (now != target && reads < kReadsMax) continue;
+      error.code = ErrorCode::kCorrupt;
+    }
+    return fail(std::move(error).with_context("the manifest of snapshot " + quote(name)));
+  }
+}
+
+Result<OpenedSnapshot> open_snapshot(const Catalog& catalog, const KeyProvider& keys,
+                                     std::string_view name) {
+  ASSIGN_OR_RETURN(const auto found, read_named_manifest(catalog, keys.tenant(), name));
+  const auto& [target, bytes] = found;
+  const std::string context = "snapshot " + quote(name) + ", " +
+                              manifest_key(target.root_id, target.manifest) + " in " +
+                              catalog.store().describe();
+  Result<Manifest> manifest = decode_manifest(bytes, keys);
+  if (!manifest) {
+    Error error = std::move(manifest).error();
+    // Its digest is right, so that whoever wrote the name wrote this.
+    if (error.code == ErrorCode::kInvalid) error.code = ErrorCode::kCorrupt;
+    return fail(std::move(error).with_context(context));
+  }
+  if (manifest->clear.root_id != target.root_id) {
+    return fail(ErrorCode::kCorrupt, context + ": the manifest belongs to another root");
+  }
+  return OpenedSnapshot{target, bytes.size(), std::move(*manifest)};
+}
+
+}  // namespace thaw
