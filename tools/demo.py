@@ -141,13 +141,12 @@ class Demo:
         if again["chunks_created"] != 0:
             raise DemoError("freezing the same snapshot again uploaded chunks")
         thaw("verify", "function")
+        zero_share = 1 - stats["data_bytes"] / stats["bytes_total"]
         self.say(
-            f"{stats['bytes_total'] / 2**20:.0f} MiB, {stats['zero_share'] * 100:.0f} % zero: "
+            f"{stats['bytes_total'] / 2**20:.0f} MiB, {zero_share * 100:.0f} % zero: "
             f"{stats['chunks_created']} chunks, {stats['bytes_written'] / 2**20:.0f} MiB written; "
             "a second freeze wrote none"
         )
-        if not self.quiet:
-            print(json.dumps(stats, indent=2))
 
     def measure(self, way: str, vm: Path, resume: list, served=lambda: {}):
         """One resume and one call; `served` yields what the server counted."""

@@ -42,6 +42,7 @@ Result<void> run_mount(const Settings& settings, const MountRequest& request, Ou
   unmounted.set("event", "unmounted")
       .set("reads", counters.reads.load())
       .set("read_bytes", counters.read_bytes.load())
+      .set("chunks", path.origin_counters().chunks.load())
       .set("read_errors", counters.read_errors.load())
       .set("refused_stores", counters.refused_stores.load());
   out.event(unmounted, "unmounted: " + std::to_string(counters.reads.load()) + " reads, " +

@@ -74,6 +74,7 @@ class ReadPath {
 
   WorkerPool& workers() { return *workers_; }
   ChunkSource& source() { return tiers_.top; }
+  const OriginTier::Counters& origin_counters() const { return tiers_.origin.counters(); }
 
  private:
   std::unique_ptr<WorkerPool> workers_;

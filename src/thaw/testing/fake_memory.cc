@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "thaw/base/units.h"
-#include "thaw/sys/file_io.h"
 
 namespace thaw {
 namespace {
