@@ -29,10 +29,11 @@ class HelpText final : public CLI::Formatter {
  public:
   HelpText() { column_width(26); }
   std::string make_subcommand(const CLI::App* verb) const override {
-    const std::string text = verb->get_description();
+    std::string text = verb->get_description();
+    text.erase(std::min(text.find(". "), text.size()));
+    if (text.ends_with('.')) text.pop_back();
     std::ostringstream out;
-    CLI::detail::format_help(out, verb->get_display_name(true), text.substr(0, text.find(". ")),
-                             get_column_width());
+    CLI::detail::format_help(out, verb->get_display_name(true), text, get_column_width());
     return out.str();
   }
   std::string make_description(const CLI::App* app) const override {
@@ -196,9 +197,9 @@ class CommandLine {
   }
 
   void add_key() {
-    CLI::App& key = *app_.add_subcommand(
-        "key",
-        "Master keys of tenants: they wrap the keys of snapshots and never leave the keyring.");
+    CLI::App& key = *app_.add_subcommand("key",
+                                         "Manage master keys of tenants. They wrap the keys of "
+                                         "snapshots and never leave the keyring.");
     key.require_subcommand(1);
     key.footer(footer("  thaw key rotate --tenant default"));
     add_globals(key);
@@ -275,7 +276,7 @@ class CommandLine {
   void add_verify() {
     CLI::App& verb = add_verb(
         app_, "verify",
-        "Prove that snapshots are whole: every chunk is fetched and hashed, every manifest opened. "
+        "Prove that snapshots are whole. Every chunk is fetched and hashed, every manifest opened. "
         "Names the first object that is damaged; exit code 5 then.",
         "  thaw verify web\n  thaw verify --all --keep-going",
         [this](const Settings& s, Output& o) { return run_verify(s, verify_, o); });
@@ -339,7 +340,8 @@ class CommandLine {
   void add_mount() {
     CLI::App& verb = add_verb(
         app_, "mount",
-        "Mount the tenant's snapshots, read-only, in the foreground: DIR/NAME/memory, "
+        "Mount the tenant's snapshots, read-only, in the foreground. The files are "
+        "DIR/NAME/memory, "
         "DIR/NAME/vmstate, DIR/NAME/disks/DISK. Ends on SIGINT, SIGTERM or an unmount. Plaintext "
         "stays in the kernel's page cache while mounted.",
         "  thaw mount /mnt/thaw",
