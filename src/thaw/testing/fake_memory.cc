@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "thaw/base/units.h"
+#include "thaw/sys/file_io.h"
 
 namespace thaw {
 namespace {
