@@ -23,7 +23,8 @@ struct BenchVmm {
   VmmPeer peer;
 };
 
-/// Starts a fake VMM and takes its handshake. Aborts on any failure: a benchmark has no other answer.
+/// Starts a fake VMM and takes its handshake. Aborts on any failure: a benchmark has no other
+/// answer.
 inline BenchVmm connect_vmm(FakeVmmOptions options, uint64_t image_bytes) {
   const Fd listener = *listen_unix(options.socket_path);
   BenchVmm vmm;

@@ -3,8 +3,8 @@
 // fault_ondemand_hit: what thaw adds to a fault whose chunk is in memory (page map, decryption,
 // bookkeeping, removals) over a handler that only copies from a plain buffer.
 #include "thaw/base/check.h"
-#include "thaw/chunk/sealed_chunk.h"
 #include "thaw/bench/paired.h"
+#include "thaw/chunk/sealed_chunk.h"
 #include "thaw/resume/page_server.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/testing/bare_handler.h"
@@ -29,12 +29,11 @@ class FaultBench {
         stack_(store_, workers_, TierOptions{kGiB}) {
     const Bytes& plain = snapshot_.oracle(ImageKind::kMemory);
     CHECK(replace_file(dir_.file("memory"), plain, 0600));
-    const Bytes manifest = *store_.get(
-        manifest_key(snapshot_.target.root_id, snapshot_.target.manifest), kGiB);
+    const Bytes manifest =
+        *store_.get(manifest_key(snapshot_.target.root_id, snapshot_.target.manifest), kGiB);
     image_ = *ResumeImage::make(*decode_manifest(manifest, snapshot_.keys));
     for (uint32_t chunk = 0; chunk < image_->chunk_count(); ++chunk) {
-      CHECK(fetch_and_wait(stack_.top,
-                           request_for(image_->manifest(), chunk, Priority::kFault)));
+      CHECK(fetch_and_wait(stack_.top, request_for(image_->manifest(), chunk, Priority::kFault)));
     }
   }
 

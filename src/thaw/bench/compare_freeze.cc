@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// freeze: how close it comes to what its cryptography alone costs with OpenSSL's SHA-256 and AES, on the
-// same cores; and how fast zero pages are found. The store is in memory, so that the machine's disk is
-// not what is measured.
+// freeze: how close it comes to what its cryptography alone costs with OpenSSL's SHA-256 and AES,
+// on the same cores; and how fast zero pages are found. The store is in memory, so that the
+// machine's disk is not what is measured.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -96,10 +96,10 @@ class FreezeBench {
 std::vector<Comparison> bench_freeze(const BenchScale& scale) {
   FreezeBench bench(scale);
   std::vector<Comparison> results;
-  results.push_back(compare({"freeze", "freeze of non-zero pages over two SHA-256 and one AES-CTR",
-                             "GB/s", 0.85, true},
-                            scale.rounds(), [&] { return bench.freeze_gb_per_s("data"); },
-                            [&] { return bench.bound_gb_per_s(); }));
+  results.push_back(compare(
+      {"freeze", "freeze of non-zero pages over two SHA-256 and one AES-CTR", "GB/s", 0.85, true},
+      scale.rounds(), [&] { return bench.freeze_gb_per_s("data"); },
+      [&] { return bench.bound_gb_per_s(); }));
   std::vector<double> zeros;
   for (int i = 0; i < scale.rounds(); ++i) zeros.push_back(bench.freeze_gb_per_s("zeros"));
   results.push_back(against_limit("freeze_zero_pages", "freeze of zero pages that stand as data",

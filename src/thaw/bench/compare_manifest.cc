@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// manifest_open: what it costs to have a large snapshot open: time to decode, time to locate a page,
-// memory.
+// manifest_open: what it costs to have a large snapshot open: time to decode, time to locate a
+// page, memory.
 #include <unistd.h>
 
 #include <chrono>

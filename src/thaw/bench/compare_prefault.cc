@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// prefault_all: a whole image from memory (verified ciphertext) into a guest, against a loop that only
-// decrypts and copies.
+// prefault_all: a whole image from memory (verified ciphertext) into a guest, against a loop that
+// only decrypts and copies.
 #include <sched.h>
 
 #include <chrono>
@@ -53,12 +53,12 @@ class PrefaultBench {
                                          .mean_run_pages = 1000,
                                          .vmstate_bytes = 0})),
         stack_(store_, fetchers_, TierOptions{kGiB}) {
-    const Bytes manifest = *store_.get(
-        manifest_key(snapshot_.target.root_id, snapshot_.target.manifest), kGiB);
+    const Bytes manifest =
+        *store_.get(manifest_key(snapshot_.target.root_id, snapshot_.target.manifest), kGiB);
     image_ = *ResumeImage::make(*decode_manifest(manifest, snapshot_.keys));
     for (uint32_t chunk = 0; chunk < image_->chunk_count(); ++chunk) {
-      chunks_.push_back(*fetch_and_wait(
-          stack_.top, request_for(image_->manifest(), chunk, Priority::kFault)));
+      chunks_.push_back(
+          *fetch_and_wait(stack_.top, request_for(image_->manifest(), chunk, Priority::kFault)));
     }
   }
 
@@ -127,15 +127,16 @@ class PrefaultBench {
 std::vector<Comparison> bench_prefault(const BenchScale& scale) {
   PrefaultBench bench(scale);
   std::vector<Comparison> results;
-  results.push_back(compare({"prefault_all", "whole image over bare copy and decrypt, one core",
-                             "GB/s", 0.8, true},
-                            scale.rounds(), [&] { return bench.ours_gb_per_s(1); },
-                            [&] { return bench.bare_gb_per_s(); }));
+  results.push_back(compare(
+      {"prefault_all", "whole image over bare copy and decrypt, one core", "GB/s", 0.8, true},
+      scale.rounds(), [&] { return bench.ours_gb_per_s(1); },
+      [&] { return bench.bare_gb_per_s(); }));
   if (std::thread::hardware_concurrency() < 2) return results;
-  results.push_back(compare({"prefault_all_two_cores",
-                             "whole image on two cores over the same on one", "GB/s", 1.7, true},
-                            scale.rounds(), [&] { return bench.ours_gb_per_s(2); },
-                            [&] { return bench.ours_gb_per_s(1); }));
+  results.push_back(compare(
+      {"prefault_all_two_cores", "whole image on two cores over the same on one", "GB/s", 1.7,
+       true},
+      scale.rounds(), [&] { return bench.ours_gb_per_s(2); },
+      [&] { return bench.ours_gb_per_s(1); }));
   return results;
 }
 

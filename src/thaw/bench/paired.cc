@@ -63,14 +63,10 @@ Comparison compare(const PairedSpec& spec, int rounds, const std::function<doubl
 Comparison against_limit(const std::string& name, const std::string& what, const std::string& unit,
                          double limit, bool at_least, const std::vector<double>& samples) {
   const Quartiles figure = quartiles_of(samples);
-  return {name,
-          what,
-          unit,
-          1,
-          at_least,
-          {figure.low / limit, figure.median / limit, figure.high / limit},
-          figure.median,
-          limit};
+  return {name,          what,
+          unit,          1,
+          at_least,      {figure.low / limit, figure.median / limit, figure.high / limit},
+          figure.median, limit};
 }
 
 }  // namespace thaw

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Paired measurements: ours and the baseline in turns, so that the machine's moods hit both; the ratio
-// of each pair; median and quartiles of the ratios. Absolute figures are for orientation only.
+// Paired measurements: ours and the baseline in turns, so that the machine's moods hit both; the
+// ratio of each pair; median and quartiles of the ratios. Absolute figures are for orientation
+// only.
 #pragma once
 
 #include <functional>
@@ -21,12 +22,12 @@ Quartiles quartiles_of(std::vector<double> values);
 /// One comparison of the report. With at_least a larger ratio is better, else a smaller one.
 struct Comparison {
   std::string name;
-  std::string what;      // "served fault over bare handler, same core, p50"
-  std::string unit;      // of ours and floor
-  double target = 0;     // for the ratio
+  std::string what;   // "served fault over bare handler, same core, p50"
+  std::string unit;   // of ours and floor
+  double target = 0;  // for the ratio
   bool at_least = false;
   Quartiles ratio;
-  double ours = 0;       // medians
+  double ours = 0;  // medians
   double floor = 0;
   bool met() const { return at_least ? ratio.median >= target : ratio.median <= target; }
 };

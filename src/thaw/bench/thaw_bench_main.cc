@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// thaw-bench [--smoke] [--json FILE] [PART...]: runs the comparisons, prints a table, writes JSON. PART is
-// faults, prefault, freeze or manifest; all of them if none is named. `tools/bench.py` runs it for
-// `make bench` and adds what needs whole programs.
+// thaw-bench [--smoke] [--json FILE] [PART...]: runs the comparisons, prints a table, writes JSON.
+// PART is faults, prefault, freeze or manifest; all of them if none is named. `tools/bench.py` runs
+// it for `make bench` and adds what needs whole programs.
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -18,16 +18,11 @@ using Json = nlohmann::ordered_json;
 using namespace thaw;
 
 Json to_json(const Comparison& result) {
-  return {{"ratio", result.ratio.median},
-          {"floor", result.floor},
-          {"ours", result.ours},
-          {"unit", result.unit},
-          {"ratio_low", result.ratio.low},
-          {"ratio_high", result.ratio.high},
-          {"target", result.target},
-          {"target_is", result.at_least ? "at least" : "at most"},
-          {"met", result.met()},
-          {"what", result.what}};
+  return {{"ratio", result.ratio.median},  {"floor", result.floor},
+          {"ours", result.ours},           {"unit", result.unit},
+          {"ratio_low", result.ratio.low}, {"ratio_high", result.ratio.high},
+          {"target", result.target},       {"target_is", result.at_least ? "at least" : "at most"},
+          {"met", result.met()},           {"what", result.what}};
 }
 
 void print(const Comparison& result) {

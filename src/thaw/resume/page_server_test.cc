@@ -137,7 +137,8 @@ TEST_F(PageServerTest, SeveralRegions) {
   serve_one(options_with(Fill::kChunk, Prefault::kAll), vmm);
 }
 
-// Units of 2 MiB, over hugetlb memory where the machine has some reserved, else over ordinary memory.
+// Units of 2 MiB, over hugetlb memory where the machine has some reserved, else over ordinary
+// memory.
 class HugePagesTest : public PageServerTest, public testing::WithParamInterface<bool> {};
 
 TEST_P(HugePagesTest, AreServedWhole) {
@@ -162,9 +163,8 @@ TEST_P(HugePagesTest, AreServedWhole) {
   serve_one(options_with(Fill::kChunk), vmm);
 }
 
-INSTANTIATE_TEST_SUITE_P(Memory, HugePagesTest, testing::Bool(), [](const auto& named) {
-  return named.param ? "hugetlb" : "ordinary";
-});
+INSTANTIATE_TEST_SUITE_P(Memory, HugePagesTest, testing::Bool(),
+                         [](const auto& named) { return named.param ? "hugetlb" : "ordinary"; });
 
 TEST_F(PageServerTest, ManySessionsInOneProcess) {
   freeze({.memory_pages = 2048});

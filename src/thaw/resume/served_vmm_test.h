@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fixture of the page server's tests: a random snapshot in a store, a page server on a thread, and
-// fake VMMs that check every byte they read against the snapshot's plaintext.
+// The fixture of the page server's tests: a random snapshot in a store, a page server on a thread,
+// and fake VMMs that check every byte they read against the snapshot's plaintext.
 #pragma once
 
 #include <gtest/gtest.h>

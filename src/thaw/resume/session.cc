@@ -165,9 +165,9 @@ void Session::run() {
     CPU_SET(static_cast<size_t>(options_.fault_core), &set);
     const int error = ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
     if (error != 0) {
-      log_warning("the fault thread runs on any core: " +
-                  errno_error("cannot move to core " + std::to_string(options_.fault_core), error)
-                      .message);
+      log_warning(
+          "the fault thread runs on any core: " +
+          errno_error("cannot move to core " + std::to_string(options_.fault_core), error).message);
     }
   }
   if (options_.prefault == Prefault::kAll) prefaulter_->start_prefault(options_.prefault_lanes);

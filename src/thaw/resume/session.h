@@ -38,7 +38,7 @@ struct SessionOptions {
   Fill fill = Fill::kChunk;
   unsigned prefault_lanes = 2;   // units that a prefault has under way
   size_t held_chunks_max = 512;  // with Fill::kPage: chunks kept as ciphertext
-  int fault_core = -1;          // the core of the event thread; -1: any
+  int fault_core = -1;           // the core of the event thread; -1: any
 
   Result<void> validate() const;
 };

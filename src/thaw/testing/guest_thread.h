@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "thaw/base/histogram.h"
-#include "thaw/testing/fake_vmm_options.h"
 #include "thaw/testing/fake_memory.h"
+#include "thaw/testing/fake_vmm_options.h"
 #include "thaw/testing/touch_plan.h"
 
 namespace thaw {
