@@ -12,8 +12,10 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := build
-SECONDS_EACH := $(or $(SECONDS_PER_FUZZER),$(filter-out 0,$(if $(findstring command,$(origin SECONDS)),$(SECONDS))),30)
-PARALLEL := $(shell nproc)
+SECONDS ?= 30
+# The cache of compiled files serves every checkout of this machine, not only this folder.
+export CCACHE_NOHASHDIR := 1
+export CCACHE_BASEDIR := $(CURDIR)
 
 .PHONY: build demo test bench check fuzz coverage clean packages-%
 
@@ -42,14 +44,14 @@ test: packages-test
 
 bench: packages-bench
 	@$(MAKE) --no-print-directory build/release/build.ninja
-	@ninja -C build/release --quiet
+	@ninja -C build/release --quiet thaw thaw-bench
 	@python3 tools/bench.py
 
 check: packages-test
 	@tools/check.sh
 
 fuzz: packages-test
-	@tools/fuzz.sh $(SECONDS_EACH)
+	@tools/fuzz.sh $(SECONDS)
 
 coverage: packages-test
 	@tools/coverage.sh

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# thaw_module(NAME DEPS lib...) declares the static library thaw_NAME from the files of the current
-# folder. The suffix of a file says what it is:
+# thaw_module(NAME [THREADS] DEPS lib... [TEST_DEPS lib...]) declares the static library thaw_NAME from the
+# files of the current folder; THREADS has its tests run under the thread sanitizer as well. The suffix
+# of a file says what it is:
 #   x.cc        product code            x_test.cc, x_prop.cc  into thaw_NAME_test (gtest, rapidcheck)
 #   x_fuzz.cc   one libFuzzer target    x_bench.cc            into thaw_NAME_bench (Google Benchmark)
 # No file is listed by hand, so no test can be left out of the build.
@@ -37,7 +38,7 @@ if(THAW_COVERAGE)
 endif()
 
 function(thaw_module name)
-  cmake_parse_arguments(ARG "" "" "DEPS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "THREADS" "" "DEPS;TEST_DEPS" ${ARGN})
   file(GLOB all CONFIGURE_DEPENDS *.cc)
   set(product ${all})
   list(FILTER product EXCLUDE REGEX "_(test|prop|fuzz|bench|main)\\.cc$")
@@ -61,6 +62,10 @@ function(thaw_module name)
     target_link_libraries(thaw_${name}_test PRIVATE
       thaw_${name} ${ARG_TEST_DEPS} ${RAPIDCHECK} GTest::gtest GTest::gmock GTest::gtest_main)
     add_test(NAME ${name} COMMAND thaw_${name}_test)
+    if(ARG_THREADS)
+      set_tests_properties(${name} PROPERTIES LABELS threads)
+      set_property(GLOBAL APPEND PROPERTY THAW_THREAD_TESTS thaw_${name}_test)
+    endif()
   endif()
   if(benches AND NOT THAW_FUZZ)
     add_executable(thaw_${name}_bench ${benches})

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:?usage: $0 SECONDS}
 
 [ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null
-ninja -C build/fuzz --quiet
+ninja -C build/fuzz --quiet fuzzers
 
 mapfile -t fuzzers < <(find src -name '*_fuzz.cc' -printf '%f\n' | sed 's/\.cc$//' | sort)
 [ ${#fuzzers[@]} -gt 0 ] || { echo "no fuzzers found" >&2; exit 1; }

@@ -16,14 +16,17 @@
 namespace thaw {
 namespace {
 
-// Windows that a thread seals together: two of them hash side by side (ChunkSealer::seal_many).
-constexpr size_t kLanes = 2;
+// Windows that a thread seals together: their plaintexts hash side by side
+// (ChunkSealer::seal_many). Two get most of the gain; four get all of it, where their buffers still
+// leave room for many threads.
+constexpr size_t kLanesMax = 4;
+constexpr size_t lanes_for(uint32_t chunk_bytes) { return chunk_bytes <= kMiB ? kLanesMax : 2; }
 
 // The pool must hold a group that lacks one chunk and all the buffers that sealers keep while they
 // wait for their last one, or everybody would wait for each other. A sealer keeps as many as it has
 // lanes, and that many plaintext buffers.
 static_assert(kGroupBytesMax + kPlaintextBytesMax <= kCiphertextBytesMax);
-static_assert(kGroupBytesMax >= kChunkBytesMax && kPlaintextBytesMax >= kLanes * kChunkBytesMax);
+static_assert(kGroupBytesMax >= kChunkBytesMax && kPlaintextBytesMax >= kLanesMax * kChunkBytesMax);
 
 /// What the sealers share.
 class Sealers {
@@ -43,7 +46,7 @@ class Sealers {
 
   Result<SealStats> run() {
     const unsigned count =
-        bounded_threads(job_.threads, kLanes * job_.chunk_bytes, kPlaintextBytesMax);
+        bounded_threads(job_.threads, lane_count_ * job_.chunk_bytes, kPlaintextBytesMax);
     std::vector<std::thread> threads;
     for (unsigned i = 1; i < count; ++i) threads.emplace_back([this] { seal_windows(); });
     seal_windows();
@@ -71,12 +74,12 @@ class Sealers {
   /// The body of one thread.
   void seal_windows() {
     std::vector<Lane> lanes;
-    for (size_t i = 0; i < kLanes; ++i) lanes.emplace_back(job_.chunk_bytes / kPageBytes);
+    for (size_t i = 0; i < lane_count_; ++i) lanes.emplace_back(job_.chunk_bytes / kPageBytes);
     ChunkSealer sealer(salt_);
     bool more = true;
     while (more && !error_.failed()) {
       size_t filled = 0;
-      while (filled < kLanes && more) {
+      while (filled < lane_count_ && more) {
         const Result<bool> found = fill(lanes[filled]);
         if (!found) return error_.set(found.error());
         more = *found;
@@ -106,8 +109,8 @@ class Sealers {
   }
 
   Result<void> seal(std::span<Lane> lanes, ChunkSealer& sealer) {
-    std::array<SealRequest, kLanes> requests;
-    std::array<ChunkId, kLanes> ids;
+    std::array<SealRequest, kLanesMax> requests;
+    std::array<ChunkId, kLanesMax> ids;
     for (size_t i = 0; i < lanes.size(); ++i) {
       Lane& lane = lanes[i];
       const ByteSpan plaintext = lane.reader.plaintext();
@@ -142,6 +145,7 @@ class Sealers {
   }
 
   const SealJob& job_;
+  const size_t lane_count_ = lanes_for(job_.chunk_bytes);
   const SecretBytes& salt_;
   Progress& progress_;
   FirstError error_;

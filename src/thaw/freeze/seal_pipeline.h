@@ -6,7 +6,7 @@
 //   WindowCursor -> sealers {pread, drop zeros, seal} -> SnapshotLedger
 //                                                    \-> ChunkUploader {group, put, sync}
 //
-// A sealer owns the plaintext buffers of two windows, which it seals side by side, and borrows a
+// A sealer owns the plaintext buffers of a few windows, which it seals side by side, and borrows a
 // ciphertext buffer for each from the pool; the uploader gives them back when the chunk is in the
 // store.
 #pragma once
@@ -27,11 +27,11 @@
 namespace thaw {
 
 /// What the buffers of one freeze may take, whatever the sizes of images and chunks. With chunks of
-/// 4 MiB that allows 8 sealers of two windows each and 28 ciphertext buffers.
+/// 4 MiB that allows 8 sealers of two windows each and 20 ciphertext buffers.
 inline constexpr uint64_t kPlaintextBytesMax = 64 * kMiB;
-inline constexpr uint64_t kCiphertextBytesMax = 112 * kMiB;
+inline constexpr uint64_t kCiphertextBytesMax = 80 * kMiB;
 /// What is put with one call. A group is sealed while others are put, so the pool holds several.
-inline constexpr uint64_t kGroupBytesMax = 32 * kMiB;
+inline constexpr uint64_t kGroupBytesMax = 16 * kMiB;
 inline constexpr size_t kGroupChunksMax = 256;
 inline constexpr unsigned kUploadThreads = 2;
 
