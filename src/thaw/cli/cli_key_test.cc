@@ -72,7 +72,7 @@ TEST_F(CliTest, DropRetiredIsRefusedWhileAManifestNeedsTheKey) {
   run_json({"verify", "web"});
 }
 
-TEST_F(CliTest, RotationDoesWhatItCanAndSaysWhatItCould_Not) {
+TEST_F(CliTest, RotationDoesWhatItCanAndSaysWhatItCouldNot) {
   freeze_web();
   ASSERT_EQ(run({"freeze", "twin", "--memory", file("memory")}).exit_code, 0);
   const std::string id = run_json({"show", "twin"})["manifest"];
