@@ -60,8 +60,9 @@ std::string format_seconds(double seconds) {
   if (seconds < 0.9995) return print("%.0f ms", seconds * 1000);
   if (seconds < 59.95) return print("%.1f s", seconds);
   const auto whole = static_cast<uint64_t>(std::llround(std::min(seconds, 1e15)));
-  if (whole < 3600) return print("%.0f min %.0f s", double(whole / 60), double(whole % 60));
-  return print("%.0f h %.0f min", double(whole / 3600), double(whole % 3600 / 60));
+  const uint64_t minutes = whole / 60;
+  if (minutes < 60) return std::to_string(minutes) + " min " + std::to_string(whole % 60) + " s";
+  return std::to_string(minutes / 60) + " h " + std::to_string(minutes % 60) + " min";
 }
 
 std::string format_rate(uint64_t bytes, double seconds) {
