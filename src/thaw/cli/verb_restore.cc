@@ -53,6 +53,7 @@ JsonObject ended_event(const SessionSummary& summary) {
       .set("hits", summary.hits)
       .set("misses", summary.misses)
       .set("joined", summary.joined)
+      .set("stale", summary.stale)
       .set("chunks", summary.chunks)
       .set("pages_copied", summary.pages_copied)
       .set("pages_zeroed", summary.pages_zeroed)

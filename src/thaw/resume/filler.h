@@ -24,6 +24,7 @@ struct FillCounters {
   std::atomic<uint64_t> misses{0};           // faults that began a fetch
   std::atomic<uint64_t> joined{0};           // faults on a unit that was on its way
   std::atomic<uint64_t> zero_faults{0};      // faults on zero or given-back pages
+  std::atomic<uint64_t> stale{0};            // events that were older than the page's install
   std::atomic<uint64_t> chunks{0};           // chunks taken from the source
   std::atomic<uint64_t> prefault_errors{0};  // units that could not be prefaulted
 };

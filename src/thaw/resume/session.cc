@@ -304,6 +304,7 @@ SessionSummary Session::summary() const {
   summary.misses = value(fill.misses);
   summary.joined = value(fill.joined);
   summary.zero_faults = value(fill.zero_faults);
+  summary.stale = value(fill.stale);
   summary.chunks = value(fill.chunks);
   summary.pages_copied = value(place.pages_copied);
   summary.pages_zeroed = value(place.pages_zeroed);

@@ -63,11 +63,12 @@ struct SessionSummary {
   uint64_t misses = 0;
   uint64_t joined = 0;
   uint64_t zero_faults = 0;
+  uint64_t stale = 0;
   uint64_t chunks = 0;
   uint64_t pages_copied = 0;
   uint64_t pages_zeroed = 0;
   uint64_t pages_removed = 0;
-  uint64_t pages_present = 0;
+  uint64_t pages_present = 0;  // as far as is known: not those of stale events
   uint64_t again = 0;
   uint64_t prefault_errors = 0;
 };

@@ -45,6 +45,7 @@ void UnitFiller::fault(uint64_t page) {
     if (seen == State::kInstalled && memory.is_present(page)) {
       // The event is older than the install, whose wake may have come before the thread slept. If
       // the page is missing all the same, the thread faults again and is served.
+      counters_.stale.fetch_add(1, std::memory_order_relaxed);
       memory.forget_present(page);
       memory.wake(page);
       return;
