@@ -40,7 +40,7 @@ TEST(BufferPool, ReusesWhatCameBackAndCountsWaits) {
     PooledBuffer second = pool.acquire();
     EXPECT_NE(first.data(), second.data());
     seen.insert({first.data(), second.data()});
-    first = std::move(second);  // gives the first one back
+    first = std::move(second);          // gives the first one back
     EXPECT_EQ(second.data(), nullptr);  // NOLINT(bugprone-use-after-move): what is tested
   }
   EXPECT_EQ(seen.size(), 2u);
