@@ -214,6 +214,16 @@ TEST_F(PageServerTest, AStalledVmmHoldsUpNobody) {
   EXPECT_TRUE(join());
 }
 
+TEST_F(PageServerTest, PageFillForgetsChunksAndFetchesThemAgain) {
+  freeze({.memory_pages = 2048, .zero_share = 0.1});
+  PageServerOptions options = options_with(Fill::kPage);
+  options.session.held_chunks_max = 2;
+  options.session.fault_core = 0;
+  const SessionSummary summary = serve_one(options, vmm_options());
+  EXPECT_GT(summary.chunks, image_->chunk_count());
+  EXPECT_EQ(summary.pages_present, 2048u);
+}
+
 TEST_F(PageServerTest, EverySessionReturnsWhatItTook) {
   freeze({.memory_pages = 1024});
   serve_one(options_with(Fill::kChunk), vmm_options());
@@ -227,6 +237,9 @@ TEST_F(PageServerTest, OptionsThatMakeNoSenseAreRefused) {
   PageServerOptions no_time;
   no_time.handshake_timeout_ms = 0;
   EXPECT_FALSE(no_time.validate());
+  SessionOptions no_such_core;
+  no_such_core.fault_core = -2;
+  EXPECT_FALSE(no_such_core.validate());
 }
 
 }  // namespace
