@@ -15,25 +15,28 @@ namespace {
 TEST(InstallGate, NobodyIsInsideAClosedGate) {
   InstallGate gate;
   std::atomic<bool> stop{false};
+  std::atomic<uint64_t> passes{0};
   std::vector<uint64_t> turns(3, 0);
   std::vector<std::thread> workers;
   for (uint64_t& turn : turns) {
-    workers.emplace_back([&gate, &stop, &turn] {
+    workers.emplace_back([&gate, &stop, &passes, &turn] {
       while (!stop.load(std::memory_order_relaxed)) {
         const GatePass pass(gate);
         ++turn;  // odd: inside
         ++turn;
+        passes.fetch_add(1, std::memory_order_relaxed);
       }
     });
   }
-  for (int i = 0; i < 2000; ++i) {
+  // As often as it takes for the workers to have been in between.
+  for (int i = 0; i < 2000 || passes < 2000; ++i) {
     gate.close();
     for (const uint64_t turn : turns) ASSERT_EQ(turn % 2, 0u);
     gate.open();
   }
   stop = true;
   for (std::thread& worker : workers) worker.join();
-  EXPECT_GT(turns[0] + turns[1] + turns[2], 0u);
+  EXPECT_EQ(turns[0] + turns[1] + turns[2], 2 * passes);
 }
 
 }  // namespace

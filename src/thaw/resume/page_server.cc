@@ -202,7 +202,7 @@ void PageServer::reap_sessions() {
     }
     const SessionSummary summary = (*at)->summary();
     if (summary.end == SessionEnd::kFailed && outcome_) {
-      outcome_ = fail(ErrorCode::kCorrupt, summary.error);
+      outcome_ = fail(summary.error_code, summary.error);
     }
     if (observer_.session_ended) observer_.session_ended(summary);
     at = sessions_.erase(at);

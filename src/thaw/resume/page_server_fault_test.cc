@@ -34,6 +34,7 @@ class PageServerFaultTest : public ServedVmmTest {
     const Result<void> outcome = join();
     ASSERT_FALSE(outcome);
     EXPECT_NE(outcome.error().message.find(why), std::string::npos) << outcome.error().message;
+    EXPECT_EQ(outcome.error().code, ErrorCode::kCorrupt);
     EXPECT_EQ(summaries_.at(0).end, SessionEnd::kFailed);
     summaries_.clear();
     stop();

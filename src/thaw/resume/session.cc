@@ -101,7 +101,7 @@ Session::~Session() {
 void Session::stop() { finish_with(SessionEnd::kStopped); }
 
 // The first reason to end is the one that counts.
-void Session::finish_with(SessionEnd end, std::string error) {
+void Session::finish_with(SessionEnd end, Error error) {
   ending_.with([&](Ending& ending) {
     if (ending.end != SessionEnd::kRunning) return;
     ending.end = end;
@@ -130,7 +130,11 @@ void Session::fail_closed(uint64_t page, const Error& error) {
   const bool first = ending_.with([&](Ending& ending) {
     if (ending.end != SessionEnd::kRunning) return false;
     ending.end = SessionEnd::kFailed;
-    ending.error = "page " + std::to_string(page) + " cannot be served: " + error.message;
+    // A chunk that the manifest names and no tier has is damage, not a question for what is not
+    // there.
+    const bool missing = error.code == ErrorCode::kNotFound;
+    ending.error = {missing ? ErrorCode::kCorrupt : error.code,
+                    "page " + std::to_string(page) + " cannot be served: " + error.message};
     return true;
   });
   if (!first) return;
@@ -218,7 +222,7 @@ bool Session::read_events() {
   memory_.gate().open();
   if (!count) {
     end_vmm(count.error().message);
-    finish_with(SessionEnd::kFailed, count.error().message);
+    finish_with(SessionEnd::kFailed, count.error());
     return false;
   }
   for (size_t i = 0; i < *count; ++i) {
@@ -233,7 +237,7 @@ bool Session::read_events() {
     }
     const std::string why = "it faulted at an address outside the regions of its handshake";
     end_vmm(why);
-    finish_with(SessionEnd::kFailed, why);
+    finish_with(SessionEnd::kFailed, Error{ErrorCode::kInvalid, why});
     return false;
   }
   return *count < events.size();
@@ -289,7 +293,8 @@ SessionSummary Session::summary() const {
   SessionSummary summary;
   ending_.with([&](const Ending& ending) {
     summary.end = ending.end;
-    summary.error = ending.error;
+    summary.error = ending.error.message;
+    summary.error_code = ending.error.code;
   });
   const auto value = [](const std::atomic<uint64_t>& counter) {
     return counter.load(std::memory_order_relaxed);

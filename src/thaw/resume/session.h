@@ -54,7 +54,8 @@ const char* to_string(SessionEnd end);
 
 struct SessionSummary {
   SessionEnd end = SessionEnd::kRunning;
-  std::string error;  // for kFailed
+  std::string error;  // for kFailed, and its code
+  ErrorCode error_code = ErrorCode::kUnavailable;
   pid_t vmm_pid = 0;
   uint64_t faults = 0;
   uint64_t write_faults = 0;
@@ -115,7 +116,7 @@ class Session final : private FillHost {
   bool run_retries();
   void finish();
   void end_vmm(const std::string& why);
-  void finish_with(SessionEnd end, std::string error = {});
+  void finish_with(SessionEnd end, Error error = {ErrorCode::kUnavailable, ""});
 
   const std::shared_ptr<const ResumeImage> image_;
   const SessionOptions options_;
@@ -137,7 +138,7 @@ class Session final : private FillHost {
 
   struct Ending {
     SessionEnd end = SessionEnd::kRunning;
-    std::string error;
+    Error error{ErrorCode::kUnavailable, ""};  // for kFailed
   };
   Guarded<Ending> ending_;
   struct Retries {
