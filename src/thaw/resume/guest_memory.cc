@@ -39,11 +39,11 @@ template <typename Install>
 PlaceResult GuestMemory::place_present_run(PageRun run, std::atomic<uint64_t>& counter,
                                            Install&& install) {
   const uint64_t unit = unit_pages();
-  // ZEROPAGE on hugetlb is a copy from one huge page of zeros, so it goes unit by unit.
+  uint64_t step = run.count;
   uint64_t done = 0;
   while (done < run.count) {
     const RegionMap::Place place = regions_.place_of(run.page + done);
-    const uint64_t pages = std::min(run.count - done, place.pages);
+    const uint64_t pages = std::min({run.count - done, place.pages, step});
     const InstallOutcome outcome = install(place.address, done, pages * kPageBytes);
     switch (outcome.status) {
       case InstallStatus::kDone:
@@ -62,7 +62,14 @@ PlaceResult GuestMemory::place_present_run(PageRun run, std::atomic<uint64_t>& c
         done += unit;
         break;
       case InstallStatus::kUnmapped:
-        // The VMM unmapped or unregistered it, and nobody can wait for it.
+        // The kernel refuses a range as a whole if any part of it is no longer registered memory,
+        // so the rest of the run goes unit by unit: a guest thread may wait for a page beside the
+        // hole.
+        if (pages > unit) {
+          step = unit;
+          break;
+        }
+        // The VMM unmapped or unregistered this one, and nobody can wait for it.
         counters_.unmapped.fetch_add(1, std::memory_order_relaxed);
         done += unit;
         break;
