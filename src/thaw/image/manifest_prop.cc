@@ -18,7 +18,7 @@ RC_GTEST_PROP(Manifest, RoundTripOfAnything, ()) {
   manifest.clear.root_id = *rc::gen::arbitrary<uint64_t>();
   manifest.clear.chunk_bytes = kChunkBytesMin << *rc::gen::inRange(0, 9);
   manifest.clear.layout = *rc::gen::element(Layout::kLinear, Layout::kHot);
-  const uint32_t capacity = manifest.clear.chunk_bytes / kPageBytes;
+  const auto capacity = static_cast<uint32_t>(manifest.clear.chunk_bytes / kPageBytes);
   const auto chunk_count = *rc::gen::inRange<uint32_t>(0, 30);
   std::vector<uint32_t> chunk_pages;
   for (uint32_t i = 0; i < chunk_count; ++i) {
