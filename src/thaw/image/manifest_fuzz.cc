@@ -12,8 +12,9 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace thaw;
   static const FixedKeys keys;
+  static const FixedKeys stranger("stranger");  // the corpus holds manifests that `keys` opens
   const ByteSpan input = std::as_bytes(std::span(data, size));
-  CHECK(!decode_manifest(input, keys));
+  CHECK(!decode_manifest(input, stranger));
   static_cast<void>(decode_manifest_clear(input));
   if (input.size() < 2) return 0;
 
