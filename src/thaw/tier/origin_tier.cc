@@ -19,7 +19,7 @@ void OriginTier::fetch(const ChunkRequest& request, Completion done) {
     (*completion)(
         fail(ErrorCode::kExhausted, "chunk " + request.id.hex() +
                                         " was not fetched: the queue of the fetch threads "
-                                        "is full (fetch_queue_max)"));
+                                        "is full (queue_max)"));
   }
 }
 
