@@ -22,6 +22,8 @@ const char* to_string(ErrorCode code) {
       return "unavailable";
     case ErrorCode::kExhausted:
       return "exhausted";
+    case ErrorCode::kOverloaded:
+      return "overloaded";
     case ErrorCode::kUnsupported:
       return "unsupported";
     case ErrorCode::kGone:

@@ -20,6 +20,7 @@ enum class ErrorCode {
   kDenied,       // permission or key is wrong: fail the request
   kUnavailable,  // the medium fails: retry, then try the next tier
   kExhausted,    // disk, memory or a named limit is full: fail the request, free room
+  kOverloaded,   // too much is under way: nothing was begun, ask another worker or later
   kUnsupported,  // a version, feature or kernel facility is missing: fail the request
   kGone,         // the peer (VMM, client) has left: end its session
   kInterrupted,  // stopped on purpose (signal, shutdown): unwind

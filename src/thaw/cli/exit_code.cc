@@ -19,6 +19,8 @@ ExitCode exit_code_for(ErrorCode code) {
       return ExitCode::kExhausted;
     case ErrorCode::kUnsupported:
       return ExitCode::kUnsupported;
+    case ErrorCode::kOverloaded:
+      return ExitCode::kOverloaded;
     case ErrorCode::kInterrupted:
       return ExitCode::kInterrupted;
     case ErrorCode::kUnavailable:
@@ -39,6 +41,7 @@ std::string exit_codes_help() {
          "  6    denied: the key or a permission is wrong\n"
          "  7    exhausted: the disk or a limit is full\n"
          "  8    unsupported by this machine or this version\n"
+         "  9    overloaded: too many restores are under way here; ask another worker\n"
          "  130  interrupted by a signal\n";
 }
 

@@ -20,6 +20,7 @@ enum class ExitCode : int {
   kDenied = 6,
   kExhausted = 7,
   kUnsupported = 8,
+  kOverloaded = 9,
   kInterrupted = 130,  // as a shell reports a process that SIGINT ended
 };
 

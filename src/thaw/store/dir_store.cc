@@ -211,6 +211,19 @@ Result<void> DirStore::get_into(const std::string& key, MutableByteSpan out) con
   return read_exact_at(object.fd.get(), 0, out, file);
 }
 
+Result<void> DirStore::get_range(const std::string& key, uint64_t offset,
+                                 MutableByteSpan out) const {
+  TRY(validate_key(key));
+  const std::string file = file_of(key);
+  ASSIGN_OR_RETURN(const OpenObject object, open_object(file));
+  if (offset > object.bytes || out.size() > object.bytes - offset) {
+    return fail(ErrorCode::kCorrupt, file + " has " + std::to_string(object.bytes) + " bytes; " +
+                                         std::to_string(out.size()) + " were expected at " +
+                                         std::to_string(offset));
+  }
+  return read_exact_at(object.fd.get(), offset, out, file);
+}
+
 Result<bool> DirStore::exists(const std::string& key) const {
   TRY(validate_key(key));
   const std::string file = file_of(key);

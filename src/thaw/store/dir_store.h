@@ -36,6 +36,8 @@ class DirStore final : public ObjectStore {
   Result<void> replace(const std::string& key, ByteSpan data) override;
   Result<Bytes> get(const std::string& key, uint64_t bytes_max) const override;
   Result<void> get_into(const std::string& key, MutableByteSpan out) const override;
+  Result<void> get_range(const std::string& key, uint64_t offset,
+                         MutableByteSpan out) const override;
   Result<bool> exists(const std::string& key) const override;
   Result<void> remove(const std::string& key) override;
   Result<void> list(const std::string& prefix, const Visit& visit) const override;

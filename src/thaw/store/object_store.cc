@@ -21,6 +21,16 @@ bool is_key_part(std::string_view part) {
 
 }  // namespace
 
+void ObjectStore::start_get(const std::string& key, MutableByteSpan out, Deadline,
+                            GetDone done) const {
+  done(get_into(key, out));
+}
+
+Result<void> ObjectStore::remove_all(std::span<const std::string> keys) {
+  for (const std::string& key : keys) TRY(remove(key));
+  return {};
+}
+
 Result<void> validate_key(std::string_view key) {
   bool valid = !key.empty() && key.size() <= kKeyBytesMax;
   for (size_t begin = 0; valid && begin <= key.size();) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "thaw/base/bytes.h"
+#include "thaw/base/deadline.h"
 #include "thaw/base/result.h"
 
 namespace thaw {
@@ -50,10 +51,26 @@ class ObjectStore {
   /// kNotFound if there is none.
   virtual Result<void> get_into(const std::string& key, MutableByteSpan out) const = 0;
 
+  /// Reads `out.size()` bytes of the object from `offset`: kCorrupt if it ends before them.
+  virtual Result<void> get_range(const std::string& key, uint64_t offset,
+                                 MutableByteSpan out) const = 0;
+
+  /// get_into() without holding a thread while the store is waited for: `done` is called exactly
+  /// once, on this thread before the call returns or on one of the store's later, and should return
+  /// soon. `out` must live until then. Past the deadline: kUnavailable. A store that answers at
+  /// once, as a local directory does, need not override this.
+  using GetDone = std::function<void(Result<void>)>;
+  virtual void start_get(const std::string& key, MutableByteSpan out, Deadline deadline,
+                         GetDone done) const;
+
   virtual Result<bool> exists(const std::string& key) const = 0;
 
   /// Removing what is not there succeeds.
   virtual Result<void> remove(const std::string& key) = 0;
+
+  /// Removes each of them; on an error some may have been removed and some not. One call costs few
+  /// requests however many keys it has.
+  virtual Result<void> remove_all(std::span<const std::string> keys);
 
   /// Visits the keys that begin with `prefix` (a whole number of parts, with its final '/', or
   /// empty) in ascending order of their bytes; stops when `visit` fails and returns its error.

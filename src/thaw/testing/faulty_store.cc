@@ -194,14 +194,26 @@ Result<Bytes> FaultyStore::get(const std::string& key, uint64_t bytes_max) const
 }
 
 Result<void> FaultyStore::get_into(const std::string& key, MutableByteSpan out) const {
+  return read(key, out, [&](const std::string& from) { return inner_.get_into(from, out); });
+}
+
+Result<void> FaultyStore::get_range(const std::string& key, uint64_t offset,
+                                    MutableByteSpan out) const {
+  return read(key, out,
+              [&](const std::string& from) { return inner_.get_range(from, offset, out); });
+}
+
+Result<void> FaultyStore::read(
+    const std::string& key, MutableByteSpan out,
+    const std::function<Result<void>(const std::string& key)>& inner_read) const {
   const Fate fate = draw(StoreOperation::kGet, key);
   if (fate.failure != Failure::kNone) return fail(fate.error, fate.message);
-  TRY(inner_.get_into(key, out));
+  TRY(inner_read(key));
   if (fate.corruption == Corruption::kSwap) {
     ASSIGN_OR_RETURN(const auto other, other_key(key, fate.random, out.size()));
     if (!other) return {};
     count_corruption();
-    return inner_.get_into(*other, out);
+    return inner_read(*other);
   }
   if (fate.corruption == Corruption::kNone || out.empty()) return {};
   count_corruption();

@@ -9,6 +9,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <random>
 #include <string>
@@ -82,6 +83,8 @@ class FaultyStore final : public ObjectStore {
   Result<void> replace(const std::string& key, ByteSpan data) override;
   Result<Bytes> get(const std::string& key, uint64_t bytes_max) const override;
   Result<void> get_into(const std::string& key, MutableByteSpan out) const override;
+  Result<void> get_range(const std::string& key, uint64_t offset,
+                         MutableByteSpan out) const override;
   Result<bool> exists(const std::string& key) const override;
   Result<void> remove(const std::string& key) override;
   Result<void> list(const std::string& prefix, const Visit& visit) const override;
@@ -104,6 +107,9 @@ class FaultyStore final : public ObjectStore {
     uint64_t calls_of_plan = 0;
   };
 
+  /// A read of `out` with what the plan says; `inner_read` fills `out` from a key.
+  Result<void> read(const std::string& key, MutableByteSpan out,
+                    const std::function<Result<void>(const std::string& key)>& inner_read) const;
   /// Sleeps if the plan says so.
   Fate draw(StoreOperation operation, const std::string& key) const;
   /// The key of another object, of `bytes` bytes if given; nullopt if there is none.

@@ -52,6 +52,16 @@ class MemoryStore final : public ObjectStore {
     return {};
   }
 
+  Result<void> get_range(const std::string& key, uint64_t offset,
+                         MutableByteSpan out) const override {
+    ASSIGN_OR_RETURN(const Bytes bytes, get(key, UINT64_MAX));
+    if (offset > bytes.size() || out.size() > bytes.size() - offset) {
+      return fail(ErrorCode::kCorrupt, key + " ends before the range");
+    }
+    std::copy_n(bytes.begin() + static_cast<ptrdiff_t>(offset), out.size(), out.begin());
+    return {};
+  }
+
   Result<bool> exists(const std::string& key) const override {
     TRY(validate_key(key));
     return objects_.with([&](const Objects& objects) { return objects.contains(key); });

@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <latch>
 #include <memory>
 #include <string>
 #include <thread>
@@ -187,6 +189,76 @@ TYPED_TEST_P(ObjectStoreConformance, GetIntoNeedsTheExactSize) {
     EXPECT_EQ(this->code_of(read), ErrorCode::kCorrupt) << size;
     EXPECT_NE(read.error().message.find("the-key"), std::string::npos);
   }
+}
+
+TYPED_TEST_P(ObjectStoreConformance, GetRange) {
+  const Bytes data = sample_bytes(1, 10'000);
+  this->put("the-key", data);
+  for (const auto& [offset, size] : std::vector<std::pair<size_t, size_t>>{
+           {0, 1}, {0, 10'000}, {1, 4096}, {4096, 4096}, {9'999, 1}, {10'000, 0}, {5, 0}}) {
+    Bytes out(size);
+    const auto read = this->store().get_range("the-key", offset, out);
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_TRUE(std::equal(out.begin(), out.end(), data.begin() + static_cast<ptrdiff_t>(offset)))
+        << offset << " " << size;
+  }
+  for (const auto& [offset, size] : std::vector<std::pair<size_t, size_t>>{
+           {0, 10'001}, {9'999, 2}, {10'000, 1}, {10'001, 0}, {1'000'000, 10}}) {
+    Bytes out(size);
+    const auto read = this->store().get_range("the-key", offset, out);
+    EXPECT_EQ(this->code_of(read), ErrorCode::kCorrupt) << offset << " " << size;
+    EXPECT_NE(read.error().message.find("the-key"), std::string::npos);
+  }
+  Bytes out(1);
+  EXPECT_EQ(this->code_of(this->store().get_range("missing", 0, out)), ErrorCode::kNotFound);
+}
+
+TYPED_TEST_P(ObjectStoreConformance, StartGetCallsDoneOnce) {
+  constexpr size_t kObjects = 50;
+  for (size_t i = 0; i < kObjects; ++i) {
+    this->put("o/" + std::to_string(i), sample_bytes(i, 1000 + i));
+  }
+  std::vector<Bytes> out;
+  for (size_t i = 0; i < kObjects; ++i) out.emplace_back(1000 + i);
+  Bytes other(1000);
+  std::vector<std::atomic<int>> calls(kObjects + 2);
+  std::latch arrived(kObjects + 2);
+  const Deadline deadline = deadline_in(std::chrono::minutes(1));
+  for (size_t i = 0; i < kObjects; ++i) {
+    this->store().start_get("o/" + std::to_string(i), out[i], deadline, [&, i](Result<void> got) {
+      EXPECT_TRUE(got) << got.error().message;
+      ++calls[i];
+      arrived.count_down();
+    });
+  }
+  this->store().start_get("o/missing", other, deadline, [&](Result<void> got) {
+    EXPECT_EQ(this->code_of(got), ErrorCode::kNotFound);
+    ++calls[kObjects];
+    arrived.count_down();
+  });
+  this->store().start_get("o//bad", other, deadline, [&](Result<void> got) {
+    EXPECT_EQ(this->code_of(got), ErrorCode::kInvalid);
+    ++calls[kObjects + 1];
+    arrived.count_down();
+  });
+  arrived.wait();
+  for (size_t i = 0; i < kObjects; ++i) EXPECT_EQ(out[i], sample_bytes(i, 1000 + i)) << i;
+  for (const std::atomic<int>& count : calls) EXPECT_EQ(count, 1);
+}
+
+TYPED_TEST_P(ObjectStoreConformance, RemoveAll) {
+  std::vector<std::string> keys;
+  for (int i = 0; i < 30; ++i) {
+    keys.push_back("d/" + std::to_string(i));
+    this->put(keys.back(), sample_bytes(static_cast<uint64_t>(i), 10));
+  }
+  this->put("d/kept", sample_bytes(1, 1));
+  keys.push_back("d/missing");
+  EXPECT_TRUE(this->store().remove_all(keys));
+  EXPECT_EQ(this->keys("d/"), (std::vector<std::string>{"d/kept"}));
+  EXPECT_TRUE(this->store().remove_all({}));
+  const std::vector<std::string> bad = {"d//x"};
+  EXPECT_EQ(this->code_of(this->store().remove_all(bad)), ErrorCode::kInvalid);
 }
 
 TYPED_TEST_P(ObjectStoreConformance, WhatIsMissingIsNotFound) {
@@ -382,9 +454,10 @@ TYPED_TEST_P(ObjectStoreConformance, OfRacingPutsExactlyOneCreates) {
 REGISTER_TYPED_TEST_SUITE_P(ObjectStoreConformance, PutThenGet, TheFirstPutStays,
                             AGroupHasMixedOutcomes, AKeyTwiceInAGroupIsCreatedOnce,
                             AnEmptyGroupIsNothing, AGroupLargerThanAnyInnerLimit,
-                            EmptyAndLargeObjects, GetLimits, GetIntoNeedsTheExactSize,
-                            WhatIsMissingIsNotFound, RemoveTwice, InvalidKeysAreRefusedEverywhere,
-                            EveryKeyCharacterWorks, ListIsInTheOrderOfWholeKeys, ListByPrefix,
+                            EmptyAndLargeObjects, GetLimits, GetIntoNeedsTheExactSize, GetRange,
+                            StartGetCallsDoneOnce, RemoveAll, WhatIsMissingIsNotFound, RemoveTwice,
+                            InvalidKeysAreRefusedEverywhere, EveryKeyCharacterWorks,
+                            ListIsInTheOrderOfWholeKeys, ListByPrefix,
                             ListStopsWithTheVisitorsError, TheVisitorMayUseTheStore,
                             ReplaceMakesAndReplaces, ReadersSeeAWholeObjectDuringReplace,
                             OfRacingPutsExactlyOneCreates);
