@@ -26,14 +26,14 @@ class FaultBench {
                                          .zero_share = 0,
                                          .mean_run_pages = 64,
                                          .vmstate_bytes = 0})),
-        stack_(store_, workers_, TierOptions{kGiB}) {
+        stack_(*TierStack::create(store_, workers_, {.memory = {.bytes_max = kGiB}})) {
     const Bytes& plain = snapshot_.oracle(ImageKind::kMemory);
     CHECK(replace_file(dir_.file("memory"), plain, 0600));
     const Bytes manifest =
         *store_.get(manifest_key(snapshot_.target.root_id, snapshot_.target.manifest), kGiB);
     image_ = *ResumeImage::make(*decode_manifest(manifest, snapshot_.keys));
     for (uint32_t chunk = 0; chunk < image_->chunk_count(); ++chunk) {
-      CHECK(fetch_and_wait(stack_.top, request_for(image_->manifest(), chunk, Priority::kFault)));
+      CHECK(fetch_and_wait(stack_->top(), request_for(image_->manifest(), chunk, Priority::kFault)));
     }
   }
 
@@ -44,7 +44,7 @@ class FaultBench {
     options.session.held_chunks_max = image_->chunk_count();
     options.session.fault_core = handler_core;
     const auto server =
-        *PageServer::create(dir_.file("sock"), image_, stack_.top, workers_, options, {});
+        *PageServer::create(dir_.file("sock"), image_, stack_->top(), workers_, options, {});
     std::thread serving([&] { CHECK(server->run()); });
     const std::vector<double> figures = touch(vmm_core);
     serving.join();
@@ -82,7 +82,7 @@ class FaultBench {
   MemoryStore store_;
   SnapshotFixture snapshot_;
   WorkerPool workers_{2, 4096};
-  TierStack stack_;
+  std::unique_ptr<TierStack> stack_;
   std::shared_ptr<const ResumeImage> image_;
 };
 

@@ -84,7 +84,7 @@ double session_bytes(const Bytes& manifest, const KeyProvider& keys, int session
   TempDir dir("/dev/shm");
   MemoryStore store;
   WorkerPool workers(2, 4096);
-  TierStack stack(store, workers, {});
+  const auto stack = *TierStack::create(store, workers, {});
   struct Open {
     std::unique_ptr<FakeVmm> process;
     std::unique_ptr<Session> session;
@@ -99,7 +99,7 @@ double session_bytes(const Bytes& manifest, const KeyProvider& keys, int session
     options.touching.order = FakeTouching::Order::kNone;
     options.hold_before_exit = true;
     BenchVmm vmm = connect_vmm(options, kImageBytes);
-    auto session = *Session::start(*ResumeImage::make(*decode_manifest(manifest, keys)), stack.top,
+    auto session = *Session::start(*ResumeImage::make(*decode_manifest(manifest, keys)), stack->top(),
                                    workers, std::move(vmm.handshake), std::move(vmm.peer), {}, {});
     open.push_back({std::move(vmm.process), std::move(session)});
   }

@@ -28,9 +28,9 @@ std::vector<Comparison> bench_memory_hit(const BenchScale& scale) {
   const SnapshotFixture snapshot = make_snapshot(
       store, {.chunk_bytes = kChunkBytesDefault, .memory_pages = kPages, .zero_share = 0});
   WorkerPool workers(2, 4096);
-  TierStack stack(store, workers, {});
+  const auto stack = *TierStack::create(store, workers, {});
   const Image& image = snapshot.image(ImageKind::kMemory);
-  const PageReader reader(snapshot.manifest, image, stack.top);
+  const PageReader reader(snapshot.manifest, image, stack->top());
   Bytes whole(kPages * kPageBytes);
   CHECK(reader.read(0, whole));  // warms the memory tier
   CHECK(whole == snapshot.oracle(ImageKind::kMemory));
@@ -42,7 +42,7 @@ std::vector<Comparison> bench_memory_hit(const BenchScale& scale) {
   std::vector<ChunkRef> chunks;
   for (const ChunkEntry& entry : snapshot.manifest.clear.chunks) {
     chunks.push_back(
-        *fetch_and_wait(stack.top, {.root_id = 1, .id = entry.id, .pages = entry.pages}));
+        *fetch_and_wait(stack->top(), {.root_id = 1, .id = entry.id, .pages = entry.pages}));
   }
   Bytes page(kPageBytes);
   const auto per_page = [&](auto&& one) {

@@ -52,13 +52,13 @@ class PrefaultBench {
                                          .zero_share = 0,
                                          .mean_run_pages = 1000,
                                          .vmstate_bytes = 0})),
-        stack_(store_, fetchers_, TierOptions{kGiB}) {
+        stack_(*TierStack::create(store_, fetchers_, {.memory = {.bytes_max = kGiB}})) {
     const Bytes manifest =
         *store_.get(manifest_key(snapshot_.target.root_id, snapshot_.target.manifest), kGiB);
     image_ = *ResumeImage::make(*decode_manifest(manifest, snapshot_.keys));
     for (uint32_t chunk = 0; chunk < image_->chunk_count(); ++chunk) {
       chunks_.push_back(
-          *fetch_and_wait(stack_.top, request_for(image_->manifest(), chunk, Priority::kFault)));
+          *fetch_and_wait(stack_->top(), request_for(image_->manifest(), chunk, Priority::kFault)));
     }
   }
 
@@ -71,7 +71,7 @@ class PrefaultBench {
     options.prefault_lanes = threads;
     std::atomic<bool> ended{false};
     const Clock::time_point begin = Clock::now();
-    const auto session = *Session::start(image_, stack_.top, workers, std::move(vmm.handshake),
+    const auto session = *Session::start(image_, stack_->top(), workers, std::move(vmm.handshake),
                                          std::move(vmm.peer), options, [&] {
                                            ended = true;
                                            ended.notify_one();
@@ -133,7 +133,7 @@ class PrefaultBench {
   MemoryStore store_;
   SnapshotFixture snapshot_;
   WorkerPool fetchers_{2, 65536};
-  TierStack stack_;
+  std::unique_ptr<TierStack> stack_;
   std::shared_ptr<const ResumeImage> image_;
   std::vector<ChunkRef> chunks_;
 };

@@ -10,6 +10,16 @@
 //   [freeze]                           fill = "chunk"                  isolate_writers = false
 //   chunk_size = "512KiB"              handshake_timeout_ms = 10000    name_timeout_s = 1.0
 //   threads = 0                        fault_core = 2 (none: any)      readahead_kb = 1024
+//                                      fetch_timeout_ms = 30000
+//   [s3]                               restores_max = 0 (no limit)     [zone]
+//   endpoint = "https://s3.example"    restore_settle_ms = 1000        nodes = ["cache1:11211"]
+//   region = "us-east-1"                                               data_stripes = 4
+//   addressing = "auto"                [local]                         parity_stripes = 1
+//   ca_file = "/etc/thaw/ca.pem"       path = "/var/cache/thaw/chunks" get_timeout_ms = 100
+//                                      size = "100GiB"                 threads = 1
+//   [origin]                           slot_size = "512KiB"
+//   requests_max = 64                  policy = "s3_fifo"
+//   fault_reserve = 16                 verify = "checksum"
 #pragma once
 
 #include <cstdint>
@@ -21,9 +31,17 @@
 #include "thaw/freeze/snapshot_writer.h"
 #include "thaw/mount/snapshot_mount.h"
 #include "thaw/resume/page_server.h"
+#include "thaw/s3/s3_options.h"
 #include "thaw/tier/stack.h"
 
 namespace thaw {
+
+/// A key for S3 that stands in the config; empty: it is looked for elsewhere (s3/credentials.h).
+struct S3StaticKey {
+  std::string access_key_id;
+  std::string secret_access_key;
+  std::string session_token;
+};
 
 /// A size is a number of bytes or a text such as "512KiB" (amount_text.h).
 struct Config {
@@ -32,10 +50,13 @@ struct Config {
   std::optional<std::string> keyring;
   FreezeOptions freeze;       // chunk_bytes, threads
   PageServerOptions restore;  // session.prefault, session.fill, handshake_timeout_ms
-  TierOptions restore_tiers;
   WorkerOptions restore_workers;
   MountOptions mount;
-  TierOptions mount_tiers;
+  TierOptions tiers;  // memory.bytes_max is the verb's own:
+  uint64_t restore_memory_bytes = MemoryTierOptions().bytes_max;
+  uint64_t mount_memory_bytes = MemoryTierOptions().bytes_max;
+  S3Options s3;            // bucket and prefix come from the store's address
+  S3StaticKey s3_key;      // of the file itself
 };
 
 inline constexpr uint64_t kConfigBytesMax = 1 << 20;

@@ -22,11 +22,13 @@ Result<void> run_mount(const Settings& settings, const MountRequest& request, Ou
                      stopped = true;
                      if (SnapshotMount* mount = serving) mount->stop();
                    }));
-  ReadPath path(workspace.catalog().store(), settings.config.restore_workers,
-                settings.config.mount_tiers);
+  TierOptions tiers = settings.config.tiers;
+  tiers.memory.bytes_max = settings.config.mount_memory_bytes;
+  ASSIGN_OR_RETURN(const auto path, ReadPath::open(workspace.catalog().store(),
+                                                   settings.config.restore_workers, tiers));
   ASSIGN_OR_RETURN(const auto mount,
                    SnapshotMount::create(options, workspace.catalog(), workspace.keys(),
-                                         path.source(), request.directory));
+                                         path->source(), request.directory));
   serving = mount.get();
   if (stopped) mount->stop();
   JsonObject mounted;
@@ -42,7 +44,7 @@ Result<void> run_mount(const Settings& settings, const MountRequest& request, Ou
   unmounted.set("event", "unmounted")
       .set("reads", counters.reads.load())
       .set("read_bytes", counters.read_bytes.load())
-      .set("chunks", path.origin_counters().chunks.load())
+      .set("chunks", path->tiers().origin().counters().chunks.load())
       .set("read_errors", counters.read_errors.load())
       .set("refused_stores", counters.refused_stores.load());
   out.event(unmounted, "unmounted: " + std::to_string(counters.reads.load()) + " reads, " +

@@ -109,10 +109,14 @@ Result<void> run_restore(const Settings& settings, const RestoreRequest& request
                      stopped = true;
                      if (PageServer* server = serving) server->stop();
                    }));
-  ReadPath path(workspace.catalog().store(), workers, settings.config.restore_tiers);
+  TierOptions tiers = settings.config.tiers;
+  tiers.memory.bytes_max = settings.config.restore_memory_bytes;
+  ASSIGN_OR_RETURN(const auto path, ReadPath::open(workspace.catalog().store(), workers, tiers));
+  PageServer::Observer observer = observer_of(out);
+  observer.stopping = [&path] { path->tiers().interrupt(); };
   ASSIGN_OR_RETURN(const auto server,
-                   PageServer::create(request.uffd, image, path.source(), path.workers(), options,
-                                      observer_of(out)));
+                   PageServer::create(request.uffd, image, path->source(), path->workers(), options,
+                                      std::move(observer)));
   serving = server.get();
   if (stopped) server->stop();
   JsonObject ready;

@@ -4,6 +4,8 @@
 #include "thaw/base/name.h"
 #include "thaw/crypto/file_key_provider.h"
 #include "thaw/crypto/keyring.h"
+#include "thaw/s3/s3_address.h"
+#include "thaw/s3/s3_store.h"
 #include "thaw/store/dir_store.h"
 
 namespace thaw {
@@ -13,36 +15,69 @@ constexpr std::string_view kDirScheme = "dir:";
 /// A name that moves this often while it is read is being rebound in a loop.
 constexpr int kReadsMax = 5;
 
-Result<std::string> store_directory(const Settings& settings) {
-  if (!settings.store) {
-    return fail(ErrorCode::kInvalid,
-                "no store is configured; give --store dir:PATH, set THAW_STORE, or set store in " +
-                    settings.config_path.value_or(kDefaultConfig));
-  }
-  const std::string& address = *settings.store;
-  if (address.starts_with("s3://")) {
-    return fail(ErrorCode::kUnsupported,
-                "the store " + quote(address) +
-                    " is not supported yet: this version keeps snapshots in directories, "
-                    "dir:PATH");
-  }
+constexpr std::string_view kS3Scheme = "s3://";
+
+Result<std::string> store_address(const Settings& settings) {
+  if (settings.store) return *settings.store;
+  return fail(ErrorCode::kInvalid,
+              "no store is configured; give --store dir:PATH or --store s3://BUCKET/PREFIX, set "
+              "THAW_STORE, or set store in " +
+                  settings.config_path.value_or(kDefaultConfig));
+}
+
+Result<std::string> directory_of(const std::string& address) {
   if (!address.starts_with(kDirScheme) || address.size() == kDirScheme.size()) {
     return fail(ErrorCode::kInvalid,
-                "the store " + quote(address) + " is no address; write it as dir:PATH");
+                "the store " + quote(address) +
+                    " is no address; write it as dir:PATH or s3://BUCKET/PREFIX");
   }
   return address.substr(kDirScheme.size());
+}
+
+Result<std::unique_ptr<S3Store>> make_s3_store(const Settings& settings,
+                                               const std::string& address) {
+  ASSIGN_OR_RETURN(const S3Address parsed, S3Address::parse(address));
+  S3Options options = settings.config.s3;
+  options.bucket = parsed.bucket;
+  options.prefix = parsed.prefix;
+  const S3StaticKey& key = settings.config.s3_key;
+  S3CredentialSources sources;
+  sources.access_key_id = key.access_key_id;
+  sources.secret_access_key = key.secret_access_key;
+  sources.session_token = key.session_token;
+  ASSIGN_OR_RETURN(S3Credentials credentials, load_s3_credentials(sources));
+  return S3Store::create(options, std::move(credentials));
 }
 
 }  // namespace
 
 Result<std::unique_ptr<ObjectStore>> open_store(const Settings& settings) {
-  ASSIGN_OR_RETURN(const std::string directory, store_directory(settings));
+  ASSIGN_OR_RETURN(const std::string address, store_address(settings));
+  if (address.starts_with(kS3Scheme)) {
+    ASSIGN_OR_RETURN(auto store, make_s3_store(settings, address));
+    return store;
+  }
+  ASSIGN_OR_RETURN(const std::string directory, directory_of(address));
   return DirStore::open(directory);
 }
 
 Result<std::unique_ptr<ObjectStore>> create_store(const Settings& settings) {
-  ASSIGN_OR_RETURN(const std::string directory, store_directory(settings));
+  ASSIGN_OR_RETURN(const std::string address, store_address(settings));
+  if (address.starts_with(kS3Scheme)) {
+    ASSIGN_OR_RETURN(auto store, make_s3_store(settings, address));
+    TRY(store->create_bucket());
+    return store;
+  }
+  ASSIGN_OR_RETURN(const std::string directory, directory_of(address));
   return DirStore::create(directory);
+}
+
+Result<std::unique_ptr<ReadPath>> ReadPath::open(const ObjectStore& store,
+                                                 const WorkerOptions& workers,
+                                                 const TierOptions& tiers) {
+  std::unique_ptr<ReadPath> path(new ReadPath(workers));
+  ASSIGN_OR_RETURN(path->tiers_, TierStack::create(store, path->workers_, tiers));
+  return path;
 }
 
 Result<std::unique_ptr<KeyProvider>> load_keys(const Settings& settings) {

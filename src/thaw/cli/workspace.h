@@ -65,20 +65,23 @@ Result<OpenedSnapshot> open_snapshot(const Catalog& catalog, const KeyProvider& 
 /// end. Borrows the store.
 class ReadPath {
  public:
-  ReadPath(const ObjectStore& store, const WorkerOptions& workers, const TierOptions& tiers)
-      : workers_(std::make_unique<WorkerPool>(workers.thread_count(), workers.queue_max)),
-        tiers_(store, *workers_, tiers) {}
-  ~ReadPath() { workers_.reset(); }
+  /// Errors of TierStack::create().
+  static Result<std::unique_ptr<ReadPath>> open(const ObjectStore& store,
+                                                const WorkerOptions& workers,
+                                                const TierOptions& tiers);
   ReadPath(const ReadPath&) = delete;
   ReadPath& operator=(const ReadPath&) = delete;
 
-  WorkerPool& workers() { return *workers_; }
-  ChunkSource& source() { return tiers_.top; }
-  const OriginTier::Counters& origin_counters() const { return tiers_.origin.counters(); }
+  WorkerPool& workers() { return workers_; }
+  ChunkSource& source() { return tiers_->top(); }
+  TierStack& tiers() { return *tiers_; }
 
  private:
-  std::unique_ptr<WorkerPool> workers_;
-  TierStack tiers_;
+  explicit ReadPath(const WorkerOptions& workers)
+      : workers_(workers.thread_count(), workers.queue_max) {}
+
+  WorkerPool workers_;
+  std::unique_ptr<TierStack> tiers_;
 };
 
 }  // namespace thaw

@@ -282,9 +282,9 @@ TEST(SnapshotMountFailure, NeverRunOrStoppedBefore) {
   const Catalog catalog(store);
   const FixedKeys keys;
   WorkerPool workers(1, 10);
-  TierStack tiers(store, workers, {});
+  const auto tiers = *TierStack::create(store, workers, {});
   for (const bool run : {false, true}) {
-    auto mount = SnapshotMount::create({}, catalog, keys, tiers.top, directory.path());
+    auto mount = SnapshotMount::create({}, catalog, keys, tiers->top(), directory.path());
     ASSERT_TRUE(mount) << mount.error().message;
     EXPECT_TRUE(is_mounted(directory.path()));
     (*mount)->stop();
@@ -309,8 +309,8 @@ TEST(SnapshotMountFailure, AKilledServerLeavesErrorsNotHangs) {
     const Catalog catalog(store);
     const FixedKeys keys;
     WorkerPool workers(1, 1000);
-    TierStack tiers(store, workers, {});
-    auto mount = SnapshotMount::create({}, catalog, keys, tiers.top, directory.path());
+    const auto tiers = *TierStack::create(store, workers, {});
+    auto mount = SnapshotMount::create({}, catalog, keys, tiers->top(), directory.path());
     if (!mount || ::write(ready[1], "x", 1) != 1) ::_exit(1);
     ::_exit((*mount)->run() ? 0 : 1);
   }
@@ -341,10 +341,10 @@ TEST(SnapshotMountFailure, BadMountpointsAndOptions) {
   const Catalog catalog(store);
   const FixedKeys keys;
   WorkerPool workers(1, 10);
-  TierStack tiers(store, workers, {});
+  const auto tiers = *TierStack::create(store, workers, {});
   const auto refused = [&](const std::string& mountpoint, const std::string& why,
                            const MountOptions& options = {}) {
-    const auto mount = SnapshotMount::create(options, catalog, keys, tiers.top, mountpoint);
+    const auto mount = SnapshotMount::create(options, catalog, keys, tiers->top(), mountpoint);
     ASSERT_FALSE(mount) << mountpoint;
     EXPECT_EQ(mount.error().code, ErrorCode::kInvalid) << mount.error().message;
     EXPECT_NE(mount.error().message.find(why), std::string::npos) << mount.error().message;

@@ -96,6 +96,7 @@ Result<void> PageServer::run() {
   }
   clients_.clear();
   for (const std::unique_ptr<Session>& session : sessions_) session->stop();
+  if (observer_.stopping) observer_.stopping();
   // Each session's thread ends by itself now; its destructor waits for it.
   while (!sessions_.empty()) {
     reap_sessions();

@@ -41,6 +41,9 @@ class PageServer {
   struct Observer {
     std::function<void(const SessionSummary&)> session_started;
     std::function<void(const SessionSummary&)> session_ended;
+    /// Called once, when every session has been told to end: what they still wait for may be
+    /// interrupted.
+    std::function<void()> stopping;
   };
 
   /// Binds the socket. Borrows source and workers. The socket's file is removed by the destructor.

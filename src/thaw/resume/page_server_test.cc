@@ -185,7 +185,7 @@ TEST_F(PageServerTest, ManySessionsInOneProcess) {
   // Single flight and the memory tier: each chunk came from the origin once.
   std::set<uint32_t> memory_chunks;
   for (const Extent& extent : image_->map().extents()) memory_chunks.insert(extent.chunk);
-  EXPECT_EQ(stack_->origin.counters().chunks, memory_chunks.size());
+  EXPECT_EQ(stack_->origin().counters().chunks, memory_chunks.size());
 }
 
 TEST_F(PageServerTest, HandshakesInPiecesAndWithExtras) {

@@ -46,12 +46,12 @@ class ServedVmmTest : public testing::Test {
   /// Starts the page server; each call of serve() after stop() is a new one.
   void serve(PageServerOptions options, uint64_t memory_tier_bytes = 64 * kMiB) {
     workers_.emplace(3, 4096);
-    stack_.emplace(store_, *workers_, TierOptions{memory_tier_bytes});
+    stack_ = *TierStack::create(store_, *workers_, {.memory = {.bytes_max = memory_tier_bytes}});
     PageServer::Observer observer;
     observer.session_ended = [this](const SessionSummary& summary) {
       summaries_.push_back(summary);
     };
-    server_ = *PageServer::create(socket_path(), image_, stack_->top, *workers_, options, observer);
+    server_ = *PageServer::create(socket_path(), image_, stack_->top(), *workers_, options, observer);
     thread_ = std::thread([this] { outcome_ = server_->run(); });
   }
 
@@ -65,8 +65,8 @@ class ServedVmmTest : public testing::Test {
     if (server_) server_->stop();
     join();
     server_.reset();
-    workers_.reset();  // waits for its tasks, which use the tiers
-    stack_.reset();
+    stack_.reset();  // waits for what the workers do for it
+    workers_.reset();
   }
 
   FakeVmmOptions vmm_options(Generation generation = Generation::kV1_12) const {
@@ -95,7 +95,7 @@ class ServedVmmTest : public testing::Test {
   std::optional<SnapshotFixture> snapshot_;
   std::shared_ptr<const ResumeImage> image_;
   std::optional<WorkerPool> workers_;
-  std::optional<TierStack> stack_;
+  std::unique_ptr<TierStack> stack_;
   std::unique_ptr<PageServer> server_;
   std::thread thread_;
   Result<void> outcome_;

@@ -1,16 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/tier/memory_tier.h"
 
-#include <vector>
+#include <algorithm>
+#include <utility>
+
+#include "thaw/base/check.h"
 
 namespace thaw {
+namespace {
+
+uint32_t slots_for(const MemoryTierOptions& options) {
+  const uint64_t slots = 2 * options.bytes_max / options.slot_bytes;
+  return static_cast<uint32_t>(std::clamp<uint64_t>(slots, 1, kPolicySlotsMax));
+}
+
+}  // namespace
+
+Result<void> MemoryTierOptions::validate() const {
+  TRY(validate_chunk_bytes(slot_bytes));
+  if (bytes_max != 0 && bytes_max < kChunkBytesMax) {
+    return fail(ErrorCode::kInvalid, "the memory tier must be 0 or at least one chunk of 4 MiB");
+  }
+  return {};
+}
+
+MemoryTier::MemoryTier(const MemoryTierOptions& options, ChunkSource& below)
+    : options_(options), below_(below) {
+  entries_.with([&](Entries& entries) {
+    const uint32_t count = slots_for(options);
+    entries.policy = make_policy(options.policy, count);
+    entries.slots.resize(count);
+    entries.free.reserve(count);
+    for (uint32_t slot = count; slot-- > 0;) entries.free.push_back(slot);
+  });
+}
 
 ChunkRef MemoryTier::lookup(const ChunkId& id) {
   ChunkRef found = entries_.with([&](Entries& entries) -> ChunkRef {
-    const auto entry = entries.by_id.find(id);
-    if (entry == entries.by_id.end()) return nullptr;
-    entries.order.splice(entries.order.begin(), entries.order, entry->second);
-    return *entry->second;
+    const auto entry = entries.slot_of.find(id);
+    if (entry == entries.slot_of.end()) return nullptr;
+    entries.policy->hit(entry->second);
+    return entries.slots[entry->second];
   });
   (found ? counters_.hits : counters_.misses).fetch_add(1, std::memory_order_relaxed);
   return found;
@@ -27,21 +57,31 @@ void MemoryTier::fetch(const ChunkRequest& request, Completion done) {
   });
 }
 
+ChunkRef MemoryTier::evict_one(Entries& entries) {
+  const std::optional<uint32_t> victim = entries.policy->evict([](uint32_t) { return false; });
+  CHECK(victim.has_value());
+  ChunkRef chunk = std::exchange(entries.slots[*victim], nullptr);
+  entries.free.push_back(*victim);
+  entries.slot_of.erase(chunk->id);
+  entries.bytes -= chunk->ciphertext().size();
+  return chunk;
+}
+
 void MemoryTier::insert(const ChunkRef& chunk) {
   const uint64_t size = chunk->ciphertext().size();
-  if (size > bytes_max_) return;
+  if (size > options_.bytes_max) return;
   // Evicted chunks are freed after the lock is released.
   std::vector<ChunkRef> evicted;
   entries_.with([&](Entries& entries) {
-    if (entries.by_id.contains(chunk->id)) return;
-    while (entries.bytes + size > bytes_max_) {
-      evicted.push_back(std::move(entries.order.back()));
-      entries.order.pop_back();
-      entries.by_id.erase(evicted.back()->id);
-      entries.bytes -= evicted.back()->ciphertext().size();
+    if (entries.slot_of.contains(chunk->id)) return;
+    while (entries.bytes + size > options_.bytes_max || entries.free.empty()) {
+      evicted.push_back(evict_one(entries));
     }
-    entries.order.push_front(chunk);
-    entries.by_id.emplace(chunk->id, entries.order.begin());
+    const uint32_t slot = entries.free.back();
+    entries.free.pop_back();
+    entries.slots[slot] = chunk;
+    entries.slot_of.emplace(chunk->id, slot);
+    entries.policy->inserted(slot, std::hash<ChunkId>()(chunk->id));
     entries.bytes += size;
   });
   counters_.evictions.fetch_add(evicted.size(), std::memory_order_relaxed);
@@ -52,7 +92,7 @@ uint64_t MemoryTier::bytes() const {
 }
 
 std::string MemoryTier::describe() const {
-  return "memory(" + human_bytes(bytes_max_) + ") -> " + below_.describe();
+  return "memory(" + human_bytes(options_.bytes_max) + ") -> " + below_.describe();
 }
 
 }  // namespace thaw

@@ -95,7 +95,7 @@ TEST_F(TierTest, OriginSaysWhenItsQueueIsFull) {
 TEST_F(TierTest, MemoryKeepsTheRecentAndStaysUnderItsLimit) {
   OriginTier origin(store_, workers_);
   const uint64_t limit = 4 * 64 * kKiB;
-  MemoryTier memory(limit, origin);
+  MemoryTier memory({.bytes_max = limit, .slot_bytes = 64 * kKiB}, origin);
   const auto chunks = static_cast<uint32_t>(snapshot_.manifest.clear.chunks.size());
   ASSERT_GT(chunks, 6u);
   for (uint32_t i = 0; i < chunks; ++i) {
@@ -165,16 +165,16 @@ TEST_F(TierTest, AClosedFlightWaitsForThoseInTheAirAndRefusesOthers) {
 }
 
 TEST_F(TierTest, TheStackDescribesItself) {
-  TierStack stack(store_, workers_, {});
-  EXPECT_EQ(stack.top.describe(), "single_flight -> memory(256.0 MiB) -> origin(memory)");
-  EXPECT_FALSE(TierOptions{.memory_bytes_max = 4096}.validate());
+  const auto stack = *TierStack::create(store_, workers_, {});
+  EXPECT_EQ(stack->top().describe(), "single_flight -> memory(256.0 MiB) -> fair_queue(64) -> origin(memory)");
+  EXPECT_FALSE(TierOptions{.memory = {.bytes_max = 4096}}.validate());
 }
 
 TEST_F(TierTest, PageReaderReadsAnyRange) {
-  TierStack stack(store_, workers_, {});
+  const auto stack = *TierStack::create(store_, workers_, {});
   const Image& image = snapshot_.image(ImageKind::kMemory);
   const Bytes& oracle = snapshot_.oracle(ImageKind::kMemory);
-  const PageReader reader(snapshot_.manifest, image, stack.top);
+  const PageReader reader(snapshot_.manifest, image, stack->top());
   uint64_t state = 42;
   const auto next = [&state](uint64_t below) {
     state = state * 6364136223846793005u + 1442695040888963407u;
@@ -195,9 +195,9 @@ TEST_F(TierTest, PageReaderReadsAnyRange) {
 }
 
 TEST_F(TierTest, PageReaderFailsOnADamagedChunkOnly) {
-  TierStack stack(store_, workers_, {});
+  const auto stack = *TierStack::create(store_, workers_, {});
   const Image& image = snapshot_.image(ImageKind::kMemory);
-  const PageReader reader(snapshot_.manifest, image, stack.top);
+  const PageReader reader(snapshot_.manifest, image, stack->top());
   const Extent first = image.map.extents().front();
   flip_bit(store_, snapshot_.chunk_key_of(first.chunk));
   Bytes page(kPageBytes);
