@@ -108,9 +108,17 @@ Verdict wrong_size(const std::string& has, uint64_t expected) {
       S3Trouble::kCorrupt);
 }
 
+/// S3 names the version of each object it takes or gives; a proxy's page of its own does not.
+std::optional<Verdict> without_etag(const HttpAnswer& answer) {
+  if (answer.header("etag") != nullptr) return std::nullopt;
+  return Verdict::bad_answer("the server answered " + std::to_string(answer.status) +
+                             " without an ETag, which S3 would not");
+}
+
 /// Of a GET whose whole object has to fill `expected` bytes.
 std::optional<Verdict> judge_whole(const HttpAnswer& answer, uint64_t expected) {
   if (answer.status != 200) return std::nullopt;
+  if (auto bad = without_etag(answer)) return bad;
   const std::optional<uint64_t> length = content_length(answer);
   if (answer.failure == HttpFailure::kTooLarge) {
     return wrong_size(length ? std::to_string(*length) : "more", expected);
@@ -165,9 +173,18 @@ std::optional<Verdict> judge_range(const HttpAnswer& answer, uint64_t offset, ui
   return Verdict::bad_answer("the answer is not of the wanted range");
 }
 
-std::optional<Verdict> judge_any_success(const HttpAnswer& answer) {
-  if (answer.is_success()) return Verdict::ok();
-  return std::nullopt;
+/// Of a PUT.
+std::optional<Verdict> judge_stored(const HttpAnswer& answer) {
+  if (!answer.is_success()) return std::nullopt;
+  if (auto bad = without_etag(answer)) return bad;
+  return Verdict::ok();
+}
+
+/// Of a DELETE.
+std::optional<Verdict> judge_removed(const HttpAnswer& answer) {
+  if (!answer.is_success()) return std::nullopt;
+  if (answer.status == 204 || answer.body.empty()) return Verdict::ok();
+  return Verdict::bad_answer("the server answered 200 with a text, which S3 would not");
 }
 
 }  // namespace
@@ -281,7 +298,7 @@ Result<std::vector<PutOutcome>> S3Store::put_if_absent(std::span<const PutReques
                                           bool may_have_acted) -> std::optional<Verdict> {
       if (answer.is_success()) {
         outcome = Outcome::kCreated;
-        return Verdict::ok();
+        return judge_stored(answer);
       }
       if (answer.failure != HttpFailure::kNone || answer.status != 412) return std::nullopt;
       // After a lost answer the object may be our own.
@@ -316,7 +333,7 @@ Result<void> S3Store::replace(const std::string& key, ByteSpan data) {
   S3Call call = call_of(HttpMethod::kPut, "put", key);
   call.body = data;
   call.payload_digest = payload_digest(data);
-  call.judge = [](HttpAnswer& answer, bool) { return judge_any_success(answer); };
+  call.judge = [](HttpAnswer& answer, bool) { return judge_stored(answer); };
   return wait_for(std::move(call));
 }
 
@@ -327,6 +344,7 @@ Result<Bytes> S3Store::get(const std::string& key, uint64_t bytes_max) const {
   Bytes bytes;
   call.judge = [&bytes, bytes_max](HttpAnswer& answer, bool) -> std::optional<Verdict> {
     if (answer.status != 200) return std::nullopt;
+    if (auto bad = without_etag(answer)) return bad;
     if (answer.failure == HttpFailure::kTooLarge) {
       const std::optional<uint64_t> length = content_length(answer);
       return Verdict::fail(ErrorCode::kExhausted,
@@ -400,6 +418,7 @@ Result<uint64_t> S3Store::size_of(const std::string& key) const {
   uint64_t size = 0;
   call.judge = [&size](HttpAnswer& answer, bool) -> std::optional<Verdict> {
     if (answer.failure != HttpFailure::kNone || answer.status != 200) return std::nullopt;
+    if (auto bad = without_etag(answer)) return bad;
     const std::optional<uint64_t> length = content_length(answer);
     if (!length) return Verdict::bad_answer("the answer does not tell the object's size");
     size = *length;
@@ -425,7 +444,7 @@ Result<bool> S3Store::exists(const std::string& key) const {
 Result<void> S3Store::remove(const std::string& key) {
   TRY(validate_key(key));
   S3Call call = call_of(HttpMethod::kDelete, "remove", key);
-  call.judge = [](HttpAnswer& answer, bool) { return judge_any_success(answer); };
+  call.judge = [](HttpAnswer& answer, bool) { return judge_removed(answer); };
   Result<void> removed = wait_for(std::move(call));
   // Amazon answers 204 for what is not there; others 404.
   if (!removed && removed.error().code == ErrorCode::kNotFound) return {};

@@ -17,6 +17,18 @@
 
 namespace thaw {
 
+/// Where, and as whom.
+struct S3CurlAccount {
+  std::string endpoint;
+  std::string access_key;
+  std::string secret_key;
+  std::string region;
+};
+inline S3CurlAccount s3_curl_account(const S3Server& server) {
+  const S3Account& account = server.options().account;
+  return {server.endpoint(), account.access_key, account.secret_key, account.region};
+}
+
 struct S3CurlRequest {
   std::string method = "GET";
   std::string target;  // "/bucket/key?query"
@@ -35,11 +47,10 @@ struct S3CurlReply {
 /// One transfer. Belongs to one thread, and stays where it is while libcurl knows it.
 class S3CurlTransfer {
  public:
-  S3CurlTransfer(const S3Server& server, S3CurlRequest request)
+  S3CurlTransfer(const S3CurlAccount& account, S3CurlRequest request)
       : curl_(curl_easy_init()), request_(std::move(request)) {
     CHECK(curl_ != nullptr);
-    const S3Account& account = server.options().account;
-    const std::string url = server.endpoint() + request_.target;
+    const std::string url = account.endpoint + request_.target;
     const std::string key_pair = account.access_key + ":" + account.secret_key;
     const std::string signing = "aws:amz:" + account.region + ":s3";
     curl_easy_setopt(curl_, CURLOPT_URL, url.c_str());
@@ -108,8 +119,11 @@ class S3CurlTransfer {
   S3CurlReply reply_;
 };
 
+inline S3CurlReply s3_curl(const S3CurlAccount& account, S3CurlRequest request) {
+  return S3CurlTransfer(account, std::move(request)).run();
+}
 inline S3CurlReply s3_curl(const S3Server& server, S3CurlRequest request) {
-  return S3CurlTransfer(server, std::move(request)).run();
+  return s3_curl(s3_curl_account(server), std::move(request));
 }
 
 /// All of them at once; the replies in the order of the requests.
@@ -119,7 +133,7 @@ inline std::vector<S3CurlReply> s3_curl_all(const S3Server& server,
   CURLM* multi = curl_multi_init();
   CHECK(multi != nullptr);
   for (const S3CurlRequest& request : requests) {
-    transfers.push_back(std::make_unique<S3CurlTransfer>(server, request));
+    transfers.push_back(std::make_unique<S3CurlTransfer>(s3_curl_account(server), request));
     curl_multi_add_handle(multi, transfers.back()->handle());
   }
   int running = 1;
