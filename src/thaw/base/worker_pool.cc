@@ -34,6 +34,16 @@ bool WorkerPool::submit(Task task, bool urgent) {
   return true;
 }
 
+size_t WorkerPool::waiting() const {
+  const MutexLock lock(mutex_);
+  return queue_.urgent.size() + queue_.ordinary.size();
+}
+
+void WorkerPool::drain() {
+  MutexLock lock(mutex_);
+  while (!queue_.urgent.empty() || !queue_.ordinary.empty() || queue_.running > 0) lock.wait(idle_);
+}
+
 uint64_t WorkerPool::refused() const {
   const MutexLock lock(mutex_);
   return queue_.refused;
@@ -51,8 +61,12 @@ void WorkerPool::run() {
       if (source.empty()) return;
       task = std::move(source.front());
       source.pop_front();
+      ++queue_.running;
     }
     task();
+    task = nullptr;  // what it holds goes before it counts as done
+    const MutexLock lock(mutex_);
+    if (--queue_.running == 0) idle_.notify_all();
   }
 }
 

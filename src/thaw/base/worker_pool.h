@@ -30,6 +30,10 @@ class WorkerPool {
   /// pool is closing: the task was not taken and will not run.
   [[nodiscard]] bool submit(Task task, bool urgent);
 
+  /// Tasks that no thread has begun yet.
+  size_t waiting() const;
+  /// Waits until no task waits or runs.
+  void drain();
   /// How often submit() met a full queue.
   uint64_t refused() const;
 
@@ -37,6 +41,7 @@ class WorkerPool {
   struct Queue {
     std::deque<Task> urgent;
     std::deque<Task> ordinary;
+    size_t running = 0;
     bool closing = false;
     uint64_t refused = 0;
   };
@@ -46,6 +51,7 @@ class WorkerPool {
   const size_t queue_max_;
   mutable Mutex mutex_;
   std::condition_variable ready_;
+  std::condition_variable idle_;
   Queue queue_ GUARDED_BY(mutex_);
   std::vector<std::thread> threads_;
 };

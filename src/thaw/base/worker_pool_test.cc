@@ -56,5 +56,21 @@ TEST(WorkerPool, AFullQueueRefusesAndCounts) {
   hold.count_down();
 }
 
+TEST(WorkerPool, DrainWaitsForWhatWaitsAndRuns) {
+  WorkerPool pool(2, 100);
+  std::atomic<int> ran{0};
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(pool.submit(
+        [&] {
+          std::this_thread::yield();
+          ++ran;
+        },
+        false));
+  }
+  pool.drain();
+  EXPECT_EQ(ran, 50);
+  EXPECT_EQ(pool.waiting(), 0u);
+}
+
 }  // namespace
 }  // namespace thaw

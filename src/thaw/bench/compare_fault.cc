@@ -33,7 +33,8 @@ class FaultBench {
         *store_.get(manifest_key(snapshot_.target.root_id, snapshot_.target.manifest), kGiB);
     image_ = *ResumeImage::make(*decode_manifest(manifest, snapshot_.keys));
     for (uint32_t chunk = 0; chunk < image_->chunk_count(); ++chunk) {
-      CHECK(fetch_and_wait(stack_->top(), request_for(image_->manifest(), chunk, Priority::kFault)));
+      CHECK(
+          fetch_and_wait(stack_->top(), request_for(image_->manifest(), chunk, Priority::kFault)));
     }
   }
 

@@ -99,8 +99,9 @@ double session_bytes(const Bytes& manifest, const KeyProvider& keys, int session
     options.touching.order = FakeTouching::Order::kNone;
     options.hold_before_exit = true;
     BenchVmm vmm = connect_vmm(options, kImageBytes);
-    auto session = *Session::start(*ResumeImage::make(*decode_manifest(manifest, keys)), stack->top(),
-                                   workers, std::move(vmm.handshake), std::move(vmm.peer), {}, {});
+    auto session =
+        *Session::start(*ResumeImage::make(*decode_manifest(manifest, keys)), stack->top(), workers,
+                        std::move(vmm.handshake), std::move(vmm.peer), {}, {});
     open.push_back({std::move(vmm.process), std::move(session)});
   }
   const double after = resident_bytes();

@@ -75,6 +75,9 @@ class CommandLine {
     add_rm();
     add_restore();
     add_mount();
+    add_tier();
+    add_warm();
+    add_scrub();
     add_doctor();
     add_completion();
   }
@@ -115,9 +118,11 @@ class CommandLine {
 
   void add_globals(CLI::App& app) {
     const std::string group = "Options of every verb";
-    app.add_option("--store", globals_.store,
-                   "Where the snapshots are: dir:PATH. Else $THAW_STORE, else the config")
-        ->type_name("dir:PATH")
+    app.add_option(
+           "--store", globals_.store,
+           "Where the snapshots are: dir:PATH or s3://BUCKET/PREFIX. Else $THAW_STORE, else the "
+           "config")
+        ->type_name("ADDRESS")
         ->group(group);
     app.add_option("--tenant", globals_.tenant,
                    std::string("Whose snapshots. Else $THAW_TENANT, else the config, else ") +
@@ -246,6 +251,8 @@ class CommandLine {
         ->type_name("SIZE");
     add_threads(verb, freeze_.threads, "read and seal");
     verb.add_flag("--replace", freeze_.replace, "Take the name over if it is taken");
+    verb.add_flag("--prime-zone", freeze_.prime_zone,
+                  "Then fill the zone's cache servers with it, as `thaw warm --zone` does");
     verb.add_option("--annotate", freeze_.annotations,
                     "A note kept in the snapshot; may be repeated")
         ->type_name("KEY=VALUE")
@@ -356,6 +363,43 @@ class CommandLine {
                         "Requests served at once. Else the config, else 8");
   }
 
+  void add_tier() {
+    CLI::App& tier = *app_.add_subcommand("tier", "Look at the tiers that chunks come from.");
+    tier.require_subcommand(1);
+    tier.footer(footer("  thaw tier status"));
+    add_globals(tier);
+    add_verb(tier, "status",
+             "Show what is configured and whether it answers: memory, local disk, zone, origin. "
+             "Changes nothing and disturbs no running process. Exit code 0 if the origin answers.",
+             "  thaw tier status --json",
+             [](const Settings& s, Output& o) { return run_tier_status(s, o); });
+  }
+
+  void add_warm() {
+    CLI::App& verb = add_verb(
+        app_, "warm",
+        "Fill the tiers with a snapshot's chunks ahead of its first restore. Without an option all "
+        "tiers that the config names. What is there already is not fetched again.",
+        "  thaw warm web --zone",
+        [this](const Settings& s, Output& o) { return run_warm(s, warm_, o); });
+    add_snapshot(verb, warm_.name, "The snapshot");
+    verb.add_flag("--local", warm_.local, "Fill this worker's disk cache");
+    verb.add_flag("--zone", warm_.zone, "Fill the zone's cache servers");
+  }
+
+  void add_scrub() {
+    CLI::App& verb = add_verb(
+        app_, "scrub",
+        "Verify what the tiers keep by name and drop what is damaged. The local disk: every slot; "
+        "it "
+        "must not be in use. The zone: every stripe of the tenant's snapshots; damaged and missing "
+        "ones are rewritten where enough others are there. Without an option both.",
+        "  thaw scrub --zone",
+        [this](const Settings& s, Output& o) { return run_scrub(s, scrub_, o); });
+    verb.add_flag("--local", scrub_.local, "This worker's disk cache only");
+    verb.add_flag("--zone", scrub_.zone, "The zone's cache servers only");
+  }
+
   void add_doctor() {
     CLI::App& verb = *app_.add_subcommand(
         "doctor",
@@ -432,6 +476,8 @@ class CommandLine {
   RmRequest rm_;
   RestoreRequest restore_;
   MountRequest mount_;
+  WarmRequest warm_;
+  ScrubRequest scrub_;
   std::string shell_;
   Action action_;
   bool examine_ = false;

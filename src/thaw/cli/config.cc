@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/cli/config.h"
 
+#include <sys/stat.h>
+
 #include "thaw/cli/config_section.h"
 #include "thaw/cli/config_tiers.h"
 #include "thaw/sys/file_io.h"
@@ -63,7 +65,8 @@ Result<Config> read_table(const toml::table& root, const std::string& source) {
   TRY(read_local(ConfigSection(source, "local", local), config.tiers));
   TRY(read_zone(ConfigSection(source, "zone", zone), config.tiers));
   // What single values cannot tell: which of them go together.
-  for (const Result<void>& valid : {config.restore.validate(), config.mount.validate(), config.tiers.validate()}) {
+  for (const Result<void>& valid :
+       {config.restore.validate(), config.mount.validate(), config.tiers.validate()}) {
     if (!valid) return fail(Error(valid.error()).with_context(source));
   }
   return config;
@@ -87,7 +90,16 @@ Result<Config> parse_config(std::string_view text, const std::string& source) {
 
 Result<Config> read_config(const std::string& path) {
   ASSIGN_OR_RETURN(const Bytes bytes, read_file(path, kConfigBytesMax));
-  return parse_config(as_text(bytes), path);
+  ASSIGN_OR_RETURN(Config config, parse_config(as_text(bytes), path));
+  struct stat status{};
+  if (!config.s3_key.secret_access_key.empty() &&
+      (::stat(path.c_str(), &status) != 0 || (status.st_mode & 077) != 0)) {
+    return fail(ErrorCode::kDenied,
+                path +
+                    " holds a secret key and others may read it: chmod 600 it, or keep the key in "
+                    "AWS_SECRET_ACCESS_KEY or the shared credentials file");
+  }
+  return config;
 }
 
 std::optional<Prefault> parse_prefault(std::string_view word) {

@@ -55,8 +55,8 @@ struct Config {
   TierOptions tiers;  // memory.bytes_max is the verb's own:
   uint64_t restore_memory_bytes = MemoryTierOptions().bytes_max;
   uint64_t mount_memory_bytes = MemoryTierOptions().bytes_max;
-  S3Options s3;            // bucket and prefix come from the store's address
-  S3StaticKey s3_key;      // of the file itself
+  S3Options s3;        // bucket and prefix come from the store's address
+  S3StaticKey s3_key;  // of the file itself
 };
 
 inline constexpr uint64_t kConfigBytesMax = 1 << 20;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ConfigSection: one table of thaw.toml and what may stand in it. For the files that read the config
-// only: it brings the TOML library along.
+// ConfigSection: one table of thaw.toml and what may stand in it. For the files that read the
+// config only: it brings the TOML library along.
 #pragma once
 
 #include <toml++/toml.h>
@@ -126,8 +126,8 @@ class ConfigSection {
     const toml::array* array = node->as_array();
     if (array == nullptr) return reject(key, *node, "must be a list, [...]");
     for (const toml::node& element : *array) {
-      const Result<void> taken = read(element, place(element.source().begin.line) + ": " +
-                                                   prefix() + std::string(key));
+      const Result<void> taken =
+          read(element, place(element.source().begin.line) + ": " + prefix() + std::string(key));
       if (!taken && !error_) error_ = taken.error();
     }
   }

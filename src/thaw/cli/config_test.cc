@@ -14,7 +14,7 @@ TEST(Config, AnEmptyFileHasTheModulesDefaults) {
   EXPECT_EQ(config.store, std::nullopt);
   EXPECT_EQ(config.freeze.chunk_bytes, kChunkBytesDefault);
   EXPECT_EQ(config.restore.session.prefault, Prefault::kNone);
-  EXPECT_EQ(config.restore_tiers.memory_bytes_max, TierOptions().memory_bytes_max);
+  EXPECT_EQ(config.restore_memory_bytes, MemoryTierOptions().bytes_max);
   EXPECT_EQ(config.mount.threads, MountOptions().threads);
 }
 
@@ -48,13 +48,13 @@ readahead_kb = 512
   EXPECT_EQ(config.keyring, "/etc/keys");
   EXPECT_EQ(config.freeze.chunk_bytes, 128u * 1024);
   EXPECT_EQ(config.freeze.threads, 3u);
-  EXPECT_EQ(config.restore_tiers.memory_bytes_max, 64u << 20);
+  EXPECT_EQ(config.restore_memory_bytes, 64u << 20);
   EXPECT_EQ(config.restore_workers.threads, 4u);
   EXPECT_EQ(config.restore.session.prefault, Prefault::kAll);
   EXPECT_EQ(config.restore.session.fill, Fill::kChunk);
   EXPECT_EQ(config.restore.session.fault_core, 2);
   EXPECT_EQ(config.restore.handshake_timeout_ms, 250u);
-  EXPECT_EQ(config.mount_tiers.memory_bytes_max, 1u << 30);
+  EXPECT_EQ(config.mount_memory_bytes, 1u << 30);
   EXPECT_EQ(config.mount.threads, 2u);
   EXPECT_TRUE(config.mount.allow_other);
   EXPECT_TRUE(config.mount.isolate_writers);
@@ -105,8 +105,78 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[mount]\nname_timeout_s = nan", "line 2", "mount.name_timeout_s"},
         Wrong{"[mount]\nthreads = 0", "line 2", "mount.threads"},
         Wrong{"[mount]\nreadahead_kb = 65537", "line 2", "mount.readahead_kb"},
+        Wrong{"[restore]\nrestores_max = -1", "line 2", "restore.restores_max"},
+        Wrong{"[restore]\nfetch_timeout_ms = 0", "line 2", "restore.fetch_timeout_ms"},
+        Wrong{"[s3]\nendpont = \"x\"", "line 2", "s3.endpont"},
+        Wrong{"[s3]\naddressing = \"dns\"", "line 2", "s3.addressing"},
+        Wrong{"[s3]\nhedge_share = 1.5", "line 2", "s3.hedge_share"},
+        Wrong{"[origin]\nrequests_max = 0", "line 2", "origin.requests_max"},
+        Wrong{"[origin]\nrequests_max = 4\nfault_reserve = 4", "thaw.toml", "fault_reserve"},
+        Wrong{"[local]\npath = \"/x\"", "[local]", "size"},
+        Wrong{"[local]\nsize = \"1GiB\"", "[local]", "path"},
+        Wrong{"[local]\npath = \"/x\"\nsize = \"1GiB\"\npolicy = \"fifo\"", "line 4",
+              "local.policy"},
+        Wrong{"[local]\npath = \"/x\"\nsize = \"1GiB\"\nverify = \"never\"", "line 4",
+              "local.verify"},
+        Wrong{"[zone]\ndata_stripes = 4", "[zone]", "nodes"},
+        Wrong{"[zone]\nnodes = \"a:1\"", "line 2", "zone.nodes"},
+        Wrong{"[zone]\nnodes = [\"a:b\"]", "line 2", "host:port"},
+        Wrong{"[zone]\nnodes = [\"a:0\"]", "line 2", "host:port"},
+        Wrong{"[zone]\nnodes = [\"a\",\n1]", "line 3", "zone.nodes"},
+        Wrong{"[zone]\nnodes = [{port = 1}]", "line 2", "host"},
+        Wrong{"[zone]\nnodes = [{host = \"a\", wight = 2}]", "line 2", "wight"},
+        Wrong{"[zone]\nnodes = [\"a\", \"a\"]", "thaw.toml", "a:11211"},
+        Wrong{"[zone]\nnodes = [\"a\"]\ndata_stripes = 17", "line 3", "zone.data_stripes"},
         Wrong{"a = \"b", "line 1", "TOML"}, Wrong{"x = 1\nx = 2", "line 2", "TOML"},
         Wrong{"\xff", "line 1", "TOML"}));
+
+TEST(Config, TiersAreReadWhole) {
+  const auto config = parse_config(R"(
+store = "s3://bucket/prefix"
+[s3]
+endpoint = "http://127.0.0.1:9000"
+region = "eu-1"
+addressing = "path"
+access_key_id = "id"
+secret_access_key = "secret"
+[origin]
+requests_max = 32
+[local]
+path = "/var/cache/thaw/chunks"
+size = "10GiB"
+slot_size = "64KiB"
+policy = "lru_k"
+verify = "always"
+[zone]
+nodes = ["cache1", "cache2:11212", "[::1]:11213",
+         { host = "10.0.0.4", port = 11214, name = "four", weight = 2 }]
+data_stripes = 2
+parity_stripes = 2
+tls_ca_file = "/etc/thaw/zone.pem"
+)",
+                                   "thaw.toml");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->s3.endpoint, "http://127.0.0.1:9000");
+  EXPECT_EQ(config->s3.addressing, S3Addressing::kPath);
+  EXPECT_EQ(config->s3_key.secret_access_key, "secret");
+  EXPECT_EQ(config->tiers.origin.in_flight_max, 32u);
+  ASSERT_TRUE(config->tiers.local);
+  EXPECT_EQ(config->tiers.local->cache.bytes_max, 10 * kGiB);
+  EXPECT_EQ(config->tiers.local->cache.policy, PolicyKind::kLruK);
+  EXPECT_TRUE(config->tiers.local->verify_always);
+  EXPECT_EQ(config->tiers.memory.slot_bytes, 64 * kKiB);
+  ASSERT_TRUE(config->tiers.zone);
+  const auto& nodes = config->tiers.zone->nodes;
+  ASSERT_EQ(nodes.size(), 4u);
+  EXPECT_EQ(nodes[0].effective_name(), "cache1:11211");
+  EXPECT_EQ(nodes[1].port, 11212);
+  EXPECT_EQ(nodes[2].host, "::1");
+  EXPECT_EQ(nodes[3].effective_name(), "four");
+  EXPECT_EQ(nodes[3].weight, 2);
+  EXPECT_EQ(config->tiers.zone->data_stripes, 2u);
+  ASSERT_TRUE(config->tiers.zone->tls);
+  EXPECT_EQ(config->tiers.zone->tls->ca_file, "/etc/thaw/zone.pem");
+}
 
 TEST(Config, LimitsAreTheModules) {
   EXPECT_TRUE(parse_config("[mount]\nthreads = 256\nreadahead_kb = 65536", "x"));

@@ -47,12 +47,12 @@ Result<ZoneNodeAddress> parse_node(std::string_view text, const std::string& pla
   if (!port.empty()) {
     const char* const end = port.data() + port.size();
     const auto parsed = std::from_chars(port.data() + 1, end, node.port);
-    valid = valid && port[0] == ':' && parsed.ec == std::errc() && parsed.ptr == end &&
-            node.port != 0;
+    valid =
+        valid && port[0] == ':' && parsed.ec == std::errc() && parsed.ptr == end && node.port != 0;
   }
   if (!valid) {
-    return fail(ErrorCode::kInvalid, place + ": " + quote(text) +
-                                         " is no node; write it as \"host\" or \"host:port\"");
+    return fail(ErrorCode::kInvalid,
+                place + ": " + quote(text) + " is no node; write it as \"host\" or \"host:port\"");
   }
   node.host = std::string(host);
   return node;

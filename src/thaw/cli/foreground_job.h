@@ -11,10 +11,10 @@
 #include <thread>
 
 #include "thaw/base/guarded.h"
+#include "thaw/base/progress.h"
 #include "thaw/base/result.h"
 #include "thaw/cli/interrupt.h"
 #include "thaw/cli/output.h"
-#include "thaw/freeze/progress.h"
 
 namespace thaw {
 

@@ -12,15 +12,21 @@
 
 namespace thaw {
 
-Result<std::unique_ptr<Interrupt>> Interrupt::watch(std::function<void(int)> on_signal) {
+Result<std::unique_ptr<Interrupt>> Interrupt::watch(std::function<void(int)> on_signal,
+                                                    std::function<void()> on_hangup) {
   ASSIGN_OR_RETURN(Fd stop, event_fd());
-  ASSIGN_OR_RETURN(Fd signals, signal_fd({SIGINT, SIGTERM}));
-  return std::unique_ptr<Interrupt>(
-      new Interrupt(std::move(signals), std::move(stop), std::move(on_signal)));
+  ASSIGN_OR_RETURN(Fd signals,
+                   on_hangup ? signal_fd({SIGINT, SIGTERM, SIGHUP}) : signal_fd({SIGINT, SIGTERM}));
+  return std::unique_ptr<Interrupt>(new Interrupt(std::move(signals), std::move(stop),
+                                                  std::move(on_signal), std::move(on_hangup)));
 }
 
-Interrupt::Interrupt(Fd signals, Fd stop, std::function<void(int)> on_signal)
-    : signals_(std::move(signals)), stop_(std::move(stop)), on_signal_(std::move(on_signal)) {
+Interrupt::Interrupt(Fd signals, Fd stop, std::function<void(int)> on_signal,
+                     std::function<void()> on_hangup)
+    : signals_(std::move(signals)),
+      stop_(std::move(stop)),
+      on_signal_(std::move(on_signal)),
+      on_hangup_(std::move(on_hangup)) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -36,7 +42,12 @@ void Interrupt::run() {
     if (::poll(entries, 2, -1) < 0) continue;
     if (entries[1].revents != 0) return;
     signalfd_siginfo info;
-    if (::read(signals_.get(), &info, sizeof info) == sizeof info) on_signal_(++count);
+    if (::read(signals_.get(), &info, sizeof info) != sizeof info) continue;
+    if (info.ssi_signo == SIGHUP) {
+      on_hangup_();
+    } else {
+      on_signal_(++count);
+    }
   }
 }
 

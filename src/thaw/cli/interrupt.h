@@ -17,19 +17,23 @@ namespace thaw {
 /// in those made later.
 class Interrupt {
  public:
-  /// `on_signal(n)` is called for the n-th signal, n from 1.
-  static Result<std::unique_ptr<Interrupt>> watch(std::function<void(int)> on_signal);
+  /// `on_signal(n)` is called for the n-th of them, n from 1; `on_hangup`, if given, for SIGHUP,
+  /// which else ends the process.
+  static Result<std::unique_ptr<Interrupt>> watch(std::function<void(int)> on_signal,
+                                                  std::function<void()> on_hangup = nullptr);
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
 
  private:
-  Interrupt(Fd signals, Fd stop, std::function<void(int)> on_signal);
+  Interrupt(Fd signals, Fd stop, std::function<void(int)> on_signal,
+            std::function<void()> on_hangup);
   void run();
 
   const Fd signals_;
   const Fd stop_;
   const std::function<void(int)> on_signal_;
+  const std::function<void()> on_hangup_;
   std::thread thread_;
 };
 

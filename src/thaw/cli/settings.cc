@@ -29,14 +29,17 @@ Environment Environment::of_process() {
 }
 
 Result<Settings> resolve_settings(const GlobalOptions& options, const Environment& environment) {
+  const std::optional<std::string> asked =
+      first_of(options.config, environment.config, std::nullopt);
+  const std::string path = asked.value_or(kDefaultConfig);
+  Result<Config> config = read_config(path);
+  if (!config && (asked || config.error().code != ErrorCode::kNotFound)) {
+    return fail(std::move(config).error());
+  }
   Settings settings;
-  settings.config_path = first_of(options.config, environment.config, std::nullopt);
-  Result<Config> config = read_config(settings.config_path.value_or(kDefaultConfig));
   if (config) {
     settings.config = std::move(*config);
-    if (!settings.config_path) settings.config_path = kDefaultConfig;
-  } else if (settings.config_path || config.error().code != ErrorCode::kNotFound) {
-    return fail(std::move(config).error());
+    settings.config_path = path;
   }
   const Config& file = settings.config;
   settings.store = first_of(options.store, environment.store, file.store);

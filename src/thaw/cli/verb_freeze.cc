@@ -67,6 +67,10 @@ void report(const FreezeRequest& request, const FreezeOptions& options, const Fr
 Result<void> run_freeze(const Settings& settings, const FreezeRequest& request, Output& out) {
   TRY(validate_name("snapshot name", request.name));
   ASSIGN_OR_RETURN(const FreezeOptions options, freeze_options(settings, request));
+  WarmRequest prime{.name = request.name, .zone = true};
+  if (request.prime_zone) {
+    ASSIGN_OR_RETURN(prime, checked_warm_request(settings, prime));
+  }
   SourcePaths paths{request.memory, request.vmstate, {}};
   for (const std::string& text : request.disks) {
     ASSIGN_OR_RETURN(auto disk, split_pair("--disk", text));
@@ -74,12 +78,17 @@ Result<void> run_freeze(const Settings& settings, const FreezeRequest& request, 
   }
   ASSIGN_OR_RETURN(const auto images, open_sources(paths));
   ASSIGN_OR_RETURN(Workspace workspace, Workspace::open(settings));
-  ASSIGN_OR_RETURN(const auto job, ForegroundJob::start("freeze " + request.name, out));
-  ASSIGN_OR_RETURN(const FreezeResult result,
-                   freeze(workspace.catalog(), workspace.keys(), request.name, images, options,
-                          job->progress()));
+  FreezeResult result;
+  {
+    ASSIGN_OR_RETURN(const auto job, ForegroundJob::start("freeze " + request.name, out));
+    ASSIGN_OR_RETURN(result, freeze(workspace.catalog(), workspace.keys(), request.name, images,
+                                    options, job->progress()));
+  }
   report(request, options, result, workspace.catalog().store(), out);
-  return {};
+  if (!request.prime_zone) return {};
+  ASSIGN_OR_RETURN(const OpenedSnapshot snapshot,
+                   open_snapshot(workspace.catalog(), workspace.keys(), request.name));
+  return warm_snapshot(settings, workspace, snapshot.manifest, prime, out);
 }
 
 }  // namespace thaw

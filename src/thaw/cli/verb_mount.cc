@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/cli/interrupt.h"
+#include "thaw/cli/reload.h"
 #include "thaw/cli/verbs.h"
 #include "thaw/cli/workspace.h"
 #include "thaw/mount/snapshot_mount.h"
@@ -18,10 +19,16 @@ Result<void> run_mount(const Settings& settings, const MountRequest& request, Ou
   // The signals are blocked before a worker is made; what they stop is known only afterwards.
   std::atomic<SnapshotMount*> serving{nullptr};
   std::atomic<bool> stopped{false};
-  ASSIGN_OR_RETURN(auto interrupt, Interrupt::watch([&](int) {
-                     stopped = true;
-                     if (SnapshotMount* mount = serving) mount->stop();
-                   }));
+  std::atomic<TierStack*> reloading{nullptr};
+  ASSIGN_OR_RETURN(auto interrupt, Interrupt::watch(
+                                       [&](int) {
+                                         stopped = true;
+                                         if (SnapshotMount* mount = serving) mount->stop();
+                                       },
+                                       [&] {
+                                         TierStack* tiers = reloading;
+                                         if (tiers != nullptr) reload_nodes(settings, *tiers);
+                                       }));
   TierOptions tiers = settings.config.tiers;
   tiers.memory.bytes_max = settings.config.mount_memory_bytes;
   ASSIGN_OR_RETURN(const auto path, ReadPath::open(workspace.catalog().store(),
@@ -30,6 +37,7 @@ Result<void> run_mount(const Settings& settings, const MountRequest& request, Ou
                    SnapshotMount::create(options, workspace.catalog(), workspace.keys(),
                                          path->source(), request.directory));
   serving = mount.get();
+  reloading = &path->tiers();
   if (stopped) mount->stop();
   JsonObject mounted;
   mounted.set("event", "mounted")

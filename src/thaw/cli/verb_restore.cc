@@ -2,6 +2,7 @@
 #include "thaw/base/name.h"
 #include "thaw/cli/export_images.h"
 #include "thaw/cli/interrupt.h"
+#include "thaw/cli/reload.h"
 #include "thaw/cli/verbs.h"
 #include "thaw/cli/workspace.h"
 #include "thaw/resume/page_server.h"
@@ -105,10 +106,16 @@ Result<void> run_restore(const Settings& settings, const RestoreRequest& request
   // The signals are blocked before a worker is made; who they stop is known only afterwards.
   std::atomic<PageServer*> serving{nullptr};
   std::atomic<bool> stopped{false};
-  ASSIGN_OR_RETURN(auto interrupt, Interrupt::watch([&](int) {
-                     stopped = true;
-                     if (PageServer* server = serving) server->stop();
-                   }));
+  std::atomic<TierStack*> reloading{nullptr};
+  ASSIGN_OR_RETURN(auto interrupt, Interrupt::watch(
+                                       [&](int) {
+                                         stopped = true;
+                                         if (PageServer* server = serving) server->stop();
+                                       },
+                                       [&] {
+                                         TierStack* tiers = reloading;
+                                         if (tiers != nullptr) reload_nodes(settings, *tiers);
+                                       }));
   TierOptions tiers = settings.config.tiers;
   tiers.memory.bytes_max = settings.config.restore_memory_bytes;
   ASSIGN_OR_RETURN(const auto path, ReadPath::open(workspace.catalog().store(), workers, tiers));
@@ -118,6 +125,7 @@ Result<void> run_restore(const Settings& settings, const RestoreRequest& request
                    PageServer::create(request.uffd, image, path->source(), path->workers(), options,
                                       std::move(observer)));
   serving = server.get();
+  reloading = &path->tiers();
   if (stopped) server->stop();
   JsonObject ready;
   ready.set("event", "ready")

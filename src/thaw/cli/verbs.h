@@ -40,6 +40,7 @@ struct FreezeRequest {
   std::optional<uint64_t> chunk_bytes;
   std::optional<uint64_t> threads;
   bool replace = false;
+  bool prime_zone = false;               // fill the zone with it afterwards
   std::vector<std::string> annotations;  // KEY=VALUE
 };
 Result<void> run_freeze(const Settings& settings, const FreezeRequest& request, Output& out);
@@ -100,6 +101,23 @@ struct MountRequest {
   std::optional<uint64_t> threads;
 };
 Result<void> run_mount(const Settings& settings, const MountRequest& request, Output& out);
+
+Result<void> run_tier_status(const Settings& settings, Output& out);
+
+struct WarmRequest {
+  std::string name;
+  bool local = false;  // neither: all that are configured
+  bool zone = false;
+};
+Result<void> run_warm(const Settings& settings, const WarmRequest& request, Output& out);
+/// The request with its tiers decided; kInvalid for a tier that is not configured.
+Result<WarmRequest> checked_warm_request(const Settings& settings, WarmRequest request);
+
+struct ScrubRequest {
+  bool local = false;  // neither: all that are configured
+  bool zone = false;
+};
+Result<void> run_scrub(const Settings& settings, const ScrubRequest& request, Output& out);
 
 /// The settings as far as they could be read: what is wrong with them is a finding.
 Result<void> run_doctor(const Result<Settings>& settings, Output& out);

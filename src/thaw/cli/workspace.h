@@ -61,6 +61,15 @@ Result<std::pair<NameTarget, Bytes>> read_named_manifest(const Catalog& catalog,
 Result<OpenedSnapshot> open_snapshot(const Catalog& catalog, const KeyProvider& keys,
                                      std::string_view name);
 
+/// Fills the tiers that the checked request names with the snapshot's chunks and says so.
+struct WarmRequest;
+class Output;
+Result<void> warm_snapshot(const Settings& settings, Workspace& workspace, const Manifest& manifest,
+                           const WarmRequest& request, Output& out);
+
+/// Waits until every node is connected, for a second or two; kUnavailable names those that are not.
+Result<void> wait_for_zone(const ZoneClient& zone);
+
 /// The read path of a verb that serves pages: workers and tiers, in the order in which they must
 /// end. Borrows the store.
 class ReadPath {

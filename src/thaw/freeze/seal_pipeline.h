@@ -20,7 +20,7 @@
 #include "thaw/crypto/secret.h"
 #include "thaw/freeze/chunk_uploader.h"
 #include "thaw/freeze/image_source.h"
-#include "thaw/freeze/progress.h"
+#include "thaw/base/progress.h"
 #include "thaw/freeze/snapshot_ledger.h"
 #include "thaw/store/object_store.h"
 

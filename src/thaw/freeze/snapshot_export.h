@@ -8,7 +8,7 @@
 #include <string>
 
 #include "thaw/base/result.h"
-#include "thaw/freeze/progress.h"
+#include "thaw/base/progress.h"
 #include "thaw/image/manifest.h"
 #include "thaw/store/object_store.h"
 

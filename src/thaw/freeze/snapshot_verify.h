@@ -14,7 +14,7 @@
 
 #include "thaw/base/result.h"
 #include "thaw/crypto/key_provider.h"
-#include "thaw/freeze/progress.h"
+#include "thaw/base/progress.h"
 #include "thaw/store/catalog.h"
 
 namespace thaw {

@@ -18,7 +18,7 @@
 #include "thaw/chunk/sealed_chunk.h"
 #include "thaw/crypto/key_provider.h"
 #include "thaw/freeze/image_source.h"
-#include "thaw/freeze/progress.h"
+#include "thaw/base/progress.h"
 #include "thaw/image/manifest.h"
 #include "thaw/store/catalog.h"
 

@@ -35,7 +35,8 @@ class MountedStore {
  public:
   /// `memory_bytes_max` 0 keeps no chunk, so that what happens to the store is seen.
   explicit MountedStore(const MountOptions& options = quick(), uint64_t memory_bytes_max = 64 << 20)
-      : workers_(2, 1000), tiers_(*TierStack::create(store, workers_, {.memory = {.bytes_max = memory_bytes_max}})) {
+      : workers_(2, 1000),
+        tiers_(*TierStack::create(store, workers_, {.memory = {.bytes_max = memory_bytes_max}})) {
     mount = std::move(*SnapshotMount::create(options, catalog, keys, tiers_->top(), path()));
     server_ = std::thread([this] { EXPECT_TRUE(mount->run()); });
   }

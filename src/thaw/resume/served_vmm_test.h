@@ -51,7 +51,8 @@ class ServedVmmTest : public testing::Test {
     observer.session_ended = [this](const SessionSummary& summary) {
       summaries_.push_back(summary);
     };
-    server_ = *PageServer::create(socket_path(), image_, stack_->top(), *workers_, options, observer);
+    server_ =
+        *PageServer::create(socket_path(), image_, stack_->top(), *workers_, options, observer);
     thread_ = std::thread([this] { outcome_ = server_->run(); });
   }
 

@@ -58,7 +58,8 @@ void LocalTier::fill(const ChunkRef& chunk) {
   const bool taken = fills_.submit(
       [this, chunk] {
         const Result<FillOutcome> written = cache_.write(chunk->id, chunk->ciphertext());
-        // The cache logs what its disk does wrong; a chunk that is not kept is read from below again.
+        // The cache logs what its disk does wrong; a chunk that is not kept is read from below
+        // again.
         (written ? counters_.fills : counters_.fill_errors).fetch_add(1, std::memory_order_relaxed);
       },
       /*urgent=*/false);

@@ -44,7 +44,7 @@ unsigned WorkerOptions::thread_count() const {
 Result<std::unique_ptr<TierStack>> TierStack::create(const ObjectStore& store, WorkerPool& workers,
                                                      const TierOptions& options) {
   TRY(options.validate());
-  std::unique_ptr<TierStack> stack(new TierStack);
+  std::unique_ptr<TierStack> stack(new TierStack(options.fills_max));
   stack->origin_ = std::make_unique<OriginTier>(store, workers);
   ChunkSource* below = stack->origin_.get();
   if (options.origin_shape) {
@@ -65,8 +65,8 @@ Result<std::unique_ptr<TierStack>> TierStack::create(const ObjectStore& store, W
     Result<std::unique_ptr<DiskCache>> cache = DiskCache::open(options.local->cache);
     if (cache) {
       stack->disk_cache_ = std::move(*cache);
-      stack->local_ = std::make_unique<LocalTier>(
-          *stack->disk_cache_, options.local->verify_always, workers, *stack->fills_, *below);
+      stack->local_ = std::make_unique<LocalTier>(*stack->disk_cache_, options.local->verify_always,
+                                                  workers, *stack->fills_, *below);
       below = stack->local_.get();
     } else if (needs_a_person(cache.error().code)) {
       return fail(std::move(cache).error());
@@ -84,6 +84,8 @@ void TierStack::close() {
   if (top_) top_->close();
   fills_.reset();
 }
+
+void TierStack::finish_fills() { fills_->drain(); }
 
 void TierStack::interrupt() {
   if (origin_) origin_->close();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // TierStack: the worker's stack of chunk sources, wired in one place:
-// single flight -> memory -> local disk -> zone -> fair queue -> origin. Disk and zone are optional.
+// single flight -> memory -> local disk -> zone -> fair queue -> origin. Disk and zone are
+// optional.
 #pragma once
 
 #include <cstdint>
@@ -65,13 +66,18 @@ class TierStack {
 
   ChunkSource& top() { return *top_; }
 
-  /// Ends what waits for the origin with kInterrupted, now and from now on: for when everybody above
-  /// has been told to stop.
+  /// Ends what waits for the origin with kInterrupted, now and from now on: for when everybody
+  /// above has been told to stop.
   void interrupt();
 
-  /// interrupt(), waits until every completion has returned, and writes what waits to be written. The workers must still run, or have run all that
-  /// was submitted. May be called again.
+  /// interrupt(), waits until every completion has returned, and writes what waits to be written.
+  /// The workers must still run, or have run all that was submitted. May be called again.
   void close();
+
+  /// Writes what waits to be written now. Nothing may be fetched meanwhile.
+  void finish_fills();
+  size_t fills_waiting() const { return fills_->waiting(); }
+  uint32_t fills_max() const { return fills_max_; }
 
   // For status and tests; what is not configured is nullptr.
   const OriginTier& origin() const { return *origin_; }
@@ -84,8 +90,9 @@ class TierStack {
   ZoneClient* zone_client() const { return zone_client_.get(); }
 
  private:
-  TierStack() = default;
+  explicit TierStack(uint32_t fills_max) : fills_max_(fills_max) {}
 
+  const uint32_t fills_max_;
   // Each after those it borrows.
   std::unique_ptr<OriginTier> origin_;
   std::unique_ptr<ShapedSource> shaped_;

@@ -166,7 +166,8 @@ TEST_F(TierTest, AClosedFlightWaitsForThoseInTheAirAndRefusesOthers) {
 
 TEST_F(TierTest, TheStackDescribesItself) {
   const auto stack = *TierStack::create(store_, workers_, {});
-  EXPECT_EQ(stack->top().describe(), "single_flight -> memory(256.0 MiB) -> fair_queue(64) -> origin(memory)");
+  EXPECT_EQ(stack->top().describe(),
+            "single_flight -> memory(256.0 MiB) -> fair_queue(64) -> origin(memory)");
   EXPECT_FALSE(TierOptions{.memory = {.bytes_max = 4096}}.validate());
 }
 

@@ -10,7 +10,9 @@ namespace thaw {
 
 void ZoneTier::fetch(const ChunkRequest& request, Completion done) {
   zone_.get(request.id, request.pages, request.deadline,
-            [this, request, done = std::move(done)](std::shared_ptr<StripeSet> stripes) {
+            [this, request, done = std::move(done)](std::unique_ptr<StripeSet> came) {
+              // Shared because tasks are copied.
+              const std::shared_ptr<StripeSet> stripes = std::move(came);
               if (stripes == nullptr) {
                 counters_.misses.fetch_add(1, std::memory_order_relaxed);
                 fetch_below(request, done);

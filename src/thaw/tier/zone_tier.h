@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ZoneTier: the zone's cache servers. They are not trusted: what they give is a chunk only once it
-// has the digest of its name. A zone that is down, slow or lying is a miss; what the origin brings is
-// stored behind the answer.
+// has the digest of its name. A zone that is down, slow or lying is a miss; what the origin brings
+// is stored behind the answer.
 #pragma once
 
 #include <atomic>
@@ -16,8 +16,8 @@
 namespace thaw {
 
 /// Members may be called from many threads at once. Assembles and verifies on `workers`, cuts and
-/// stores on `fills`, whose queue bounds the chunks that wait; above it they are not stored. Borrows
-/// all.
+/// stores on `fills`, whose queue bounds the chunks that wait; above it they are not stored.
+/// Borrows all.
 class ZoneTier final : public ChunkSource {
  public:
   struct Counters {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Progress: how far a freeze, an export or a verification is, and the way to stop it.
+// Progress: how far a long piece of work is, and the way to stop it.
 #pragma once
 
 #include <atomic>
