@@ -33,6 +33,7 @@ struct ChildOptions {
 
 /// How it ended.
 struct ChildEnd {
+  friend bool operator==(const ChildEnd&, const ChildEnd&) = default;
   std::optional<int> exit_code;
   std::optional<int> signal;
   std::string describe() const;
