@@ -23,6 +23,8 @@ void add(std::atomic<uint64_t>& counter, uint64_t count = 1) {
 
 /// False if the server cannot have done what was asked: it never saw the request, or said no.
 bool may_have_acted(const HttpAnswer& answer) {
+  // The answer is to the last of them.
+  if (answer.sends > 1) return true;
   if (answer.failure != HttpFailure::kNone) return answer.sends > 0;
   return answer.status >= 500 && answer.status != 503;
 }

@@ -187,6 +187,31 @@ std::optional<Verdict> judge_removed(const HttpAnswer& answer) {
   return Verdict::bad_answer("the server answered 200 with a text, which S3 would not");
 }
 
+/// Of a POST ?delete of `group`; `left` gets the keys that are worth another request.
+Verdict judge_removals(const std::vector<S3DeleteError>& errors,
+                       const std::vector<std::string>& group, std::vector<std::string>& left) {
+  left.clear();
+  std::string text;
+  for (const S3DeleteError& error : errors) {
+    if (error.code == "NoSuchKey") continue;
+    if (std::find(group.begin(), group.end(), error.key) == group.end()) {
+      return Verdict::bad_answer("the answer is about objects that were not to be removed");
+    }
+    text = quote(error.key) + ": " + quote(error.code) + " (" + quote(error.message) + ")";
+    if (error.code == "AccessDenied") {
+      return Verdict::fail(ErrorCode::kDenied, text + "; check that the key may delete",
+                           S3Trouble::kDenied);
+    }
+    if (error.code != "InternalError" && error.code != "SlowDown" &&
+        error.code != "ServiceUnavailable") {
+      return Verdict::fail(ErrorCode::kInvalid, text, S3Trouble::kRefused);
+    }
+    left.push_back(error.key);
+  }
+  if (left.size() < group.size()) return Verdict::ok();
+  return {Verdict::Kind::kRetry, {ErrorCode::kUnavailable, text}, S3Trouble::kServer};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<S3Store>> S3Store::create(const S3Options& options,
@@ -455,19 +480,22 @@ Result<void> S3Store::remove_all(std::span<const std::string> keys) {
   for (const std::string& key : keys) TRY(validate_key(key));
   while (!keys.empty()) {
     const size_t count = std::min(keys.size(), kKeysPerRemoval);
-    TRY(remove_group(keys.first(count)));
+    std::vector<std::string> group;
+    for (const std::string& key : keys.first(count)) group.push_back(bucket_key(key));
+    // Each round removes one at least.
+    while (!group.empty()) {
+      ASSIGN_OR_RETURN(group, remove_group(group));
+    }
     keys = keys.subspan(count);
   }
   return {};
 }
 
-Result<void> S3Store::remove_group(std::span<const std::string> keys) {
+Result<std::vector<std::string>> S3Store::remove_group(const std::vector<std::string>& group) {
   // A valid key needs no escaping in XML.
   std::string body =
       "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>";
-  for (const std::string& key : keys) {
-    body += "<Object><Key>" + bucket_key(key) + "</Key></Object>";
-  }
+  for (const std::string& key : group) body += "<Object><Key>" + key + "</Key></Object>";
   body += "</Delete>";
   S3Call call = bucket_call(HttpMethod::kPost, "remove objects from");
   call.query = {{"delete", ""}};
@@ -475,35 +503,15 @@ Result<void> S3Store::remove_group(std::span<const std::string> keys) {
   call.payload_digest = payload_digest(call.body);
   call.headers = {{"content-md5", md5_base64(call.body)}, {"content-type", "application/xml"}};
   call.body_bytes_max = kDeleteAnswerBytesMax;
-  call.judge = [](HttpAnswer& answer, bool) -> std::optional<Verdict> {
+  std::vector<std::string> left;
+  call.judge = [&group, &left](HttpAnswer& answer, bool) -> std::optional<Verdict> {
     if (!answer.is_success()) return std::nullopt;
     const Result<std::vector<S3DeleteError>> errors = parse_delete_answer(answer.body);
     if (!errors) return Verdict::bad_answer(errors.error().message);
-    size_t kept = 0;
-    const S3DeleteError* worst = nullptr;
-    bool transient = true;
-    for (const S3DeleteError& error : *errors) {
-      if (error.code == "NoSuchKey") continue;
-      ++kept;
-      const bool of_server = error.code == "InternalError" || error.code == "SlowDown" ||
-                             error.code == "ServiceUnavailable";
-      if (worst == nullptr || (transient && !of_server)) worst = &error;
-      transient &= of_server;
-    }
-    if (worst == nullptr) return Verdict::ok();
-    std::string text = std::to_string(kept) + " could not be removed, for instance " +
-                       quote(worst->key) + ": " + quote(worst->code) + " (" +
-                       quote(worst->message) + ")";
-    // What was removed is removed once more: no harm.
-    if (transient) {
-      return Verdict{Verdict::Kind::kRetry, {ErrorCode::kUnavailable, text}, S3Trouble::kServer};
-    }
-    return worst->code == "AccessDenied"
-               ? Verdict::fail(ErrorCode::kDenied, text + "; check that the key may delete",
-                               S3Trouble::kDenied)
-               : Verdict::fail(ErrorCode::kInvalid, text, S3Trouble::kRefused);
+    return judge_removals(*errors, group, left);
   };
-  return wait_for(std::move(call));
+  TRY(wait_for(std::move(call)));
+  return left;
 }
 
 Result<void> S3Store::list(const std::string& prefix, const Visit& visit) const {

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "thaw/s3/credentials.h"
 #include "thaw/s3/s3_caller.h"
@@ -67,7 +68,9 @@ class S3Store final : public ObjectStore {
   Result<void> wait_for(S3Call call) const;
   /// The object's size by HEAD; kNotFound.
   Result<uint64_t> size_of(const std::string& key) const;
-  Result<void> remove_group(std::span<const std::string> keys);
+  /// One POST ?delete of keys of the bucket, at most 1000; those that are left because the server
+  /// could not right now, fewer than there were.
+  Result<std::vector<std::string>> remove_group(const std::vector<std::string>& group);
   std::string bucket_key(const std::string& key) const;
 
   const S3Options options_;
