@@ -269,7 +269,8 @@ Result<void> MemcacheNode::on_reply(const MemcacheReply& reply) {
       subtract(counters_->breakers_open);
       log_info("zone node " + address_.effective_name() + " answers again");
     }
-  } else {
+  } else if (request.kind != Kind::kRemove) {
+    // A removal says little: it is what a node that keeps handing over nonsense gets in between.
     breaker_.on_success();
   }
   if (request.kind == Kind::kProbe || !request.done) return {};

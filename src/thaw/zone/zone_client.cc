@@ -161,7 +161,17 @@ void ZoneClient::start_get(ZoneLoop& loop, std::shared_ptr<Call> call, Deadline 
   FanOut::start(
       std::move(nodes), {shape_.data, shape_.parity},
       [&](StripeNode& node, unsigned index, StripeNode::Done stripe_done) {
-        return node.get(stripes.id(index), stripes.room(index), deadline, std::move(stripe_done));
+        const StripeId id = stripes.id(index);
+        return node.get(
+            id, stripes.room(index), deadline,
+            [&node, id, deadline, stripe_done = std::move(stripe_done)](StripeOutcome outcome) {
+              // What is under the key is of no use to anybody. If another worker has
+              // replaced it meanwhile, one good stripe less is no harm.
+              if (outcome == StripeOutcome::kCorrupt) {
+                node.remove(id, deadline, [](StripeOutcome) {});
+              }
+              stripe_done(outcome);
+            });
       },
       [this, call](const StripeOutcomes& outcomes) { finish_get(*call, outcomes); });
 }

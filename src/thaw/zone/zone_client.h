@@ -41,7 +41,8 @@ class ZoneClient {
   ZoneClient& operator=(const ZoneClient&) = delete;
 
   /// Looks for a chunk of `pages` (1 to kChunkPagesMax). A miss at the latest at the deadline or
-  /// after get_timeout_ms; at once if too many gets are under way.
+  /// after get_timeout_ms; at once if too many gets are under way. Stripes that are found corrupt
+  /// are deleted.
   void get(const ChunkId& chunk, uint32_t pages, Deadline deadline, GetDone done);
   /// The chunk's ciphertext, see StripeSet::assemble(). The caller verifies it against the name,
   /// and calls remove() when it does not bear it.
