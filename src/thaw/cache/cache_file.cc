@@ -147,25 +147,26 @@ Result<void> CacheFile::adopt(const CacheFileOptions& options, const CacheGeomet
   }
   SuperblockFault fault{};
   Result<Superblock> found = read_superblock(fd(), path_, &fault);
-  bool empty_it = false;
+  std::string why_empty;  // empty: it is kept
   if (!found) {
-    empty_it = fault == SuperblockFault::kDamaged ||
-               (fault == SuperblockFault::kOtherVersion && options.recreate);
-    if (!empty_it) return fail(std::move(found).error());
-  } else if (found->geometry.slot_bytes != wanted.slot_bytes) {
-    empty_it = options.recreate;
-    if (!empty_it) {
-      return fail(ErrorCode::kInvalid, path_ + " is a disk cache with slots of " +
-                                           human_bytes(found->geometry.slot_bytes) + ", not " +
-                                           human_bytes(wanted.slot_bytes) + "; change the slot " +
-                                           "size back, or " + others_of(path_));
+    if (fault == SuperblockFault::kDamaged) why_empty = "its superblock is damaged";
+    if (fault == SuperblockFault::kOtherVersion && options.recreate) {
+      why_empty = "it is of another version";
     }
+    if (why_empty.empty()) return fail(std::move(found).error());
+  } else if (found->geometry.slot_bytes != wanted.slot_bytes) {
+    const std::string sizes = "slots of " + human_bytes(found->geometry.slot_bytes) + ", not " +
+                              human_bytes(wanted.slot_bytes);
+    if (!options.recreate) {
+      return fail(ErrorCode::kInvalid, path_ + " is a disk cache with " + sizes +
+                                           "; change the slot size back, or " + others_of(path_));
+    }
+    why_empty = "it has " + sizes;
   } else if (!found->ready) {
-    empty_it = true;  // whoever made it or resized it did not come to the end
+    why_empty = "it was not finished";
   }
-  if (empty_it) {
-    log_warning("the disk cache " + path_ + " is emptied: " +
-                (found ? "it was unfinished or has another slot size" : found.error().message));
+  if (!why_empty.empty()) {
+    log_warning("the disk cache " + path_ + " is emptied: " + why_empty);
     outcome_ = Outcome::kEmptied;
     return make(wanted);
   }

@@ -4,12 +4,15 @@
 // byte that is read can be told right or wrong, and a file on the disk in trouble.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
+#include <cstring>
+#include <filesystem>
 #include <random>
 
 #include "thaw/cache/disk_cache.h"
+#include "thaw/sys/file_io.h"
 #include "thaw/testing/temp_dir.h"
 
 namespace thaw {
@@ -44,16 +47,54 @@ inline bool equal_bytes(ByteSpan a, ByteSpan b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
+/// Passes everything on, unless a test wants otherwise. The hooks run on the thread that does I/O,
+/// before it, and are set while nobody does; an error that they return is the outcome.
+class FaultyBlockFile final : public BlockFile {
+ public:
+  struct Hooks {
+    std::function<Result<void>(uint64_t offset)> before_read;
+    std::function<Result<void>(uint64_t offset)> before_write;
+  };
+
+  FaultyBlockFile(BlockFile& real, const Hooks& hooks) : real_(real), hooks_(hooks) {}
+
+  Result<void> read(uint64_t offset, MutableByteSpan first, MutableByteSpan second) override {
+    if (hooks_.before_read) TRY(hooks_.before_read(offset));
+    return real_.read(offset, first, second);
+  }
+  Result<void> write(uint64_t offset, ByteSpan first, ByteSpan second) override {
+    if (hooks_.before_write) TRY(hooks_.before_write(offset));
+    return real_.write(offset, first, second);
+  }
+  int descriptor() const override { return -1; }
+
+ private:
+  BlockFile& real_;
+  const Hooks& hooks_;
+};
+
 class DiskCacheTest : public testing::Test {
  protected:
   static constexpr uint32_t kSlotBytes = 64 * 1024;
   static constexpr uint32_t kPagesMax = kSlotBytes / kPageBytes;
   static constexpr uint32_t kSlots = 32;
 
-  DiskCacheTest() {
+  DiskCacheTest() : dir_(place()) {
     options_.path = dir_.file("cache");
     options_.slot_bytes = kSlotBytes;
-    options_.bytes_max = CacheGeometry{kSlotBytes, kSlots}.file_bytes();
+    set_slots(kSlots);
+  }
+  /// The disk, if the machine's temporary directory is on one: direct I/O is what is meant.
+  static std::string place() { return std::filesystem::temp_directory_path(); }
+
+  void set_slots(uint32_t slots) {
+    options_.bytes_max = CacheGeometry{options_.slot_bytes, slots}.file_bytes();
+  }
+  /// From the next open on, I/O goes through hooks_.
+  void use_hooks() {
+    options_.wrap_file = [this](BlockFile& real) -> std::unique_ptr<BlockFile> {
+      return std::make_unique<FaultyBlockFile>(real, hooks_);
+    };
   }
 
   /// Closes the cache that is open, if one is.
@@ -80,6 +121,7 @@ class DiskCacheTest : public testing::Test {
   }
 
   const TempDir dir_;
+  FaultyBlockFile::Hooks hooks_;
   DiskCacheOptions options_;
   std::unique_ptr<DiskCache> cache_;
 };
