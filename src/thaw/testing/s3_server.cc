@@ -296,6 +296,7 @@ bool S3Server::Transport::decide(MHD_Connection* connection, Exchange& exchange)
 MHD_Result S3Server::Transport::send(MHD_Connection* connection, Exchange& exchange) {
   const S3Answer& answer = exchange.answer;
   const S3Fault fault = answer.fate.fault;
+  if (state_.with([](const State& state) { return state.stopping; })) return MHD_NO;
   if (fault == S3Fault::kReset) {
     reset_on_close(connection);
     return MHD_NO;
