@@ -262,9 +262,9 @@ TEST_F(CliTest, BadInputOfFreezeIsRefused) {
 
 TEST_F(CliTest, StoresThatAreNone) {
   ASSERT_EQ(run({"init"}).exit_code, 0);
-  EXPECT_THAT(expect_error({"ls", "--store", "s3://bucket"}, 8, "unsupported"),
-              HasSubstr("not supported yet"));
-  for (const char* store : {"dir:", "", "/var/lib/thaw", "ftp://x"}) {
+  EXPECT_THAT(expect_error({"ls", "--store", "s3://bucket"}, 6, "denied"),
+              HasSubstr("AWS_ACCESS_KEY_ID"));
+  for (const char* store : {"dir:", "", "/var/lib/thaw", "ftp://x", "s3://", "s3://Bucket_"}) {
     expect_error({"ls", "--store", store}, 2, "invalid");
   }
   expect_error({"ls", "--store", "dir:" + file("nowhere")}, 3, "not_found");
