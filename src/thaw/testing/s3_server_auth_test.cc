@@ -58,9 +58,9 @@ std::string code_of(const S3Request& request, const S3Account& account = kAccoun
   return refusal ? refusal->code : "";
 }
 
-void set_header(S3Request& request, std::string_view name, std::string value) {
+void set_header(S3Request& request, std::string_view name, std::string_view value) {
   for (auto& [header, text] : request.headers) {
-    if (header == name) text = std::move(value);
+    if (header == name) text = value;
   }
 }
 

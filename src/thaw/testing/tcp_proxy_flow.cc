@@ -82,7 +82,10 @@ TcpFlow::Step TcpFlow::write_one() {
     free_at_ = std::max(now, free_at_) +
                std::chrono::duration_cast<std::chrono::steady_clock::duration>(busy);
   }
-  if (fault_.reset_after_bytes > 0 && (until_reset_ -= count) == 0) return Step::kReset;
+  if (fault_.reset_after_bytes > 0) {
+    until_reset_ -= count;
+    if (until_reset_ == 0) return Step::kReset;
+  }
   return Step::kMoved;
 }
 

@@ -112,10 +112,10 @@ TEST_F(TcpProxyTest, CarriesBytesAndEnds) {
 
 TEST_F(TcpProxyTest, CarriesManyAtOnce) {
   std::vector<std::thread> clients;
-  for (int i = 0; i < 16; ++i) {
+  for (size_t i = 0; i < 16; ++i) {
     clients.emplace_back([this, i] {
       LoopbackPeer peer(proxy_->port());
-      const std::string text = pattern(static_cast<size_t>(100'000 + 1000 * i));
+      const std::string text = pattern(100'000 + 1000 * i);
       EXPECT_EQ(echo(peer, text), text);
     });
   }
