@@ -10,6 +10,9 @@
 namespace thaw {
 namespace {
 
+/// system_clock counts nanoseconds in 64 bits, which end in 2262.
+constexpr int kYearMax = 2200;
+
 using WallTime = std::chrono::system_clock::time_point;
 
 /// Exactly `digits` decimal digits at `at`.
@@ -28,8 +31,8 @@ std::optional<WallTime> time_of(std::optional<int> year, std::optional<int> mont
   const std::optional<int> minute = digits_at(text, clock_at + 3, 2);
   const std::optional<int> second = digits_at(text, clock_at + 6, 2);
   if (!year || !month || !day || !hour || !minute || !second) return std::nullopt;
-  if (*year < 1970 || *month < 1 || *month > 12 || *day < 1 || *day > 31 || *hour > 23 ||
-      *minute > 59 || *second > 60) {
+  if (*year < 1970 || *year > kYearMax || *month < 1 || *month > 12 || *day < 1 || *day > 31 ||
+      *hour > 23 || *minute > 59 || *second > 60) {
     return std::nullopt;
   }
   std::tm parts{};

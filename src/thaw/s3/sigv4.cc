@@ -29,8 +29,8 @@ std::string folded(std::string_view value) {
 
 std::vector<HttpHeader> sorted(std::span<const HttpHeader> headers) {
   std::vector<HttpHeader> ordered(headers.begin(), headers.end());
-  std::stable_sort(ordered.begin(), ordered.end(),
-                   [](const HttpHeader& a, const HttpHeader& b) { return a.name < b.name; });
+  std::sort(ordered.begin(), ordered.end(),
+            [](const HttpHeader& a, const HttpHeader& b) { return a.name < b.name; });
   return ordered;
 }
 
