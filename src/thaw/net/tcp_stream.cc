@@ -174,7 +174,12 @@ void TcpStream::become_open() {
   owner_.on_open();
   if (state_ != State::kOpen || connection != connection_) return;
   Result<void> flushed = flush();
-  if (!flushed) fail_with(std::move(flushed).error());
+  if (!flushed) {
+    fail_with(std::move(flushed).error());
+    return;
+  }
+  // The handshake may have read more than its own from the socket, of which epoll knows nothing.
+  if (ssl_) owner_.on_readable();
 }
 
 Result<void> TcpStream::watch_for(bool writable) {

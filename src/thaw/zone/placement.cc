@@ -48,13 +48,17 @@ std::vector<double> shares_of(const std::vector<double>& weights, unsigned slots
   double slots_left = std::min<double>(slots, static_cast<double>(weights.size()));
   std::vector<size_t> heaviest_first(weights.size());
   std::iota(heaviest_first.begin(), heaviest_first.end(), size_t{0});
-  std::stable_sort(heaviest_first.begin(), heaviest_first.end(),
-                   [&](size_t a, size_t b) { return weights[a] > weights[b]; });
-  double weight_left = std::accumulate(weights.begin(), weights.end(), 0.0);
-  for (const size_t node : heaviest_first) {
-    shares[node] = std::clamp(slots_left * weights[node] / weight_left, 0.0, 1.0);
+  std::sort(heaviest_first.begin(), heaviest_first.end(), [&](size_t a, size_t b) {
+    return weights[a] != weights[b] ? weights[a] > weights[b] : a < b;
+  });
+  // Sums from the lightest up: no difference of large weights loses a small one.
+  std::vector<double> weight_left(weights.size());
+  double sum = 0;
+  for (size_t i = weights.size(); i-- > 0;) weight_left[i] = sum += weights[heaviest_first[i]];
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const size_t node = heaviest_first[i];
+    shares[node] = std::min(slots_left * (weights[node] / weight_left[i]), 1.0);
     slots_left -= shares[node];
-    weight_left -= weights[node];
   }
   return shares;
 }
