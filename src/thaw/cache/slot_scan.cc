@@ -97,7 +97,7 @@ void scan_by_ring(BlockFile& file, const CacheGeometry& geometry, uint32_t depth
     if (!ring->wait(place, outcome)) {
       // Short of memory, say. The kernel may still write to the buffers, whenever: they are given
       // up for that.
-      static_cast<void>(buffers.release());
+      [[maybe_unused]] const AlignedBuffer* given_up = buffers.release();
       return;
     }
     --under_way;
