@@ -387,6 +387,10 @@ class ForgetfulStore final : public ObjectStore {
   Result<void> get_into(const std::string& key, MutableByteSpan out) const override {
     return inner_.get_into(key, out);
   }
+  Result<void> get_range(const std::string& key, uint64_t offset,
+                         MutableByteSpan out) const override {
+    return inner_.get_range(key, offset, out);
+  }
   Result<bool> exists(const std::string& key) const override { return inner_.exists(key); }
   Result<void> remove(const std::string& key) override { return inner_.remove(key); }
   Result<void> list(const std::string& prefix, const Visit& visit) const override {

@@ -18,6 +18,7 @@ class NoChunks final : public ChunkSource {
   void fetch(const ChunkRequest&, Completion done) override {
     done(fail(ErrorCode::kNotFound, "no chunks"));
   }
+  void promote(const ChunkId&) override {}
   std::string describe() const override { return "nothing"; }
 };
 
