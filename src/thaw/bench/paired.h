@@ -64,5 +64,9 @@ std::vector<Comparison> bench_prefault(const BenchScale& scale);
 std::vector<Comparison> bench_freeze(const BenchScale& scale);
 std::vector<Comparison> bench_manifest(const BenchScale& scale);
 std::vector<Comparison> bench_memory_hit(const BenchScale& scale);
+std::vector<Comparison> bench_local(const BenchScale& scale);
+std::vector<Comparison> bench_zone(const BenchScale& scale);
+std::vector<Comparison> bench_restores(const BenchScale& scale);
+std::vector<Comparison> bench_policies(const BenchScale& scale);
 
 }  // namespace thaw

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // thaw-bench [--smoke] [--json FILE] [PART...]: runs the comparisons, prints a table, writes JSON.
-// PART is faults, prefault, freeze or manifest; all of them if none is named. `tools/bench.py` runs
-// it for `make bench` and adds what needs whole programs.
+// PART is a name of the table in main(), "faults" and so on; all of them if none is named.
+// `tools/bench.py` runs it for `make bench` and adds what needs whole programs.
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 
+#include "thaw/base/chunk_heap.h"
 #include "thaw/bench/paired.h"
 
 namespace {
@@ -36,6 +37,7 @@ void print(const Comparison& result) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_chunks();  // as thaw does
   BenchScale scale;
   std::string json_path;
   std::set<std::string> parts;
@@ -55,11 +57,10 @@ int main(int argc, char** argv) {
     const char* name;
     std::vector<Comparison> (*run)(const BenchScale&);
   };
-  const Part all[] = {{"faults", bench_faults},
-                      {"prefault", bench_prefault},
-                      {"freeze", bench_freeze},
-                      {"manifest", bench_manifest},
-                      {"memory_hit", bench_memory_hit}};
+  const Part all[] = {
+      {"faults", bench_faults},     {"prefault", bench_prefault},     {"freeze", bench_freeze},
+      {"manifest", bench_manifest}, {"memory_hit", bench_memory_hit}, {"local", bench_local},
+      {"zone", bench_zone},         {"restores", bench_restores},     {"policies", bench_policies}};
   std::printf("%-32s %8s  (%s)  %-8s %-4s %12s %12s\n", "comparison", "ratio", "quartiles     ",
               "target", "", "ours", "floor");
   Json summary = Json::object();

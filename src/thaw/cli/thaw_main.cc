@@ -6,10 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "thaw/base/chunk_heap.h"
 #include "thaw/cli/command_line.h"
 #include "thaw/sys/process.h"
 
 int main(int argc, char** argv) {
+  thaw::keep_freed_chunks();
   // Before a key is read, whatever the verb.
   if (const auto hardened = thaw::harden_process(); !hardened) {
     std::fprintf(stderr, "thaw: %s\n", hardened.error().message.c_str());
