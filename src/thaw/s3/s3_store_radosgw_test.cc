@@ -110,7 +110,7 @@ TEST_F(RadosgwStoreTest, AWrongClockIsNamed) {
   for (const auto& [offset, text] : {std::pair{std::chrono::minutes(41), "41 minutes ahead"},
                                      std::pair{std::chrono::minutes(-3 * 60), "behind"}}) {
     S3Options options = options_;
-    options.wall_clock = [offset = offset] { return std::chrono::system_clock::now() + offset; };
+    options.wall_clock = [skew = offset] { return std::chrono::system_clock::now() + skew; };
     for (const auto& result : {gateway_store(*gateway_, options)->check(),
                                gateway_store(*gateway_, options)->replace("k", as_bytes("v"))}) {
       ASSERT_FALSE(result);
