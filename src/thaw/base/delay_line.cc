@@ -20,7 +20,8 @@ void DelayLine::run_at(Time time, std::function<void()> task) {
   bool first = false;
   {
     const MutexLock lock(mutex_);
-    first = waiting_.emplace(time, std::move(task)) == waiting_.begin();
+    const auto added = waiting_.emplace(time, std::move(task));
+    first = added == waiting_.begin();
   }
   if (first) changed_.notify_one();
 }

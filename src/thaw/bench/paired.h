@@ -63,5 +63,6 @@ std::vector<Comparison> bench_faults(const BenchScale& scale);
 std::vector<Comparison> bench_prefault(const BenchScale& scale);
 std::vector<Comparison> bench_freeze(const BenchScale& scale);
 std::vector<Comparison> bench_manifest(const BenchScale& scale);
+std::vector<Comparison> bench_memory_hit(const BenchScale& scale);
 
 }  // namespace thaw

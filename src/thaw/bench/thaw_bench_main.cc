@@ -58,7 +58,8 @@ int main(int argc, char** argv) {
   const Part all[] = {{"faults", bench_faults},
                       {"prefault", bench_prefault},
                       {"freeze", bench_freeze},
-                      {"manifest", bench_manifest}};
+                      {"manifest", bench_manifest},
+                      {"memory_hit", bench_memory_hit}};
   std::printf("%-32s %8s  (%s)  %-8s %-4s %12s %12s\n", "comparison", "ratio", "quartiles     ",
               "target", "", "ours", "floor");
   Json summary = Json::object();

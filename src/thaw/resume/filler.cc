@@ -3,7 +3,27 @@
 
 #include <algorithm>
 
+#include "thaw/tier/page_reader.h"
+
 namespace thaw {
+
+ChunkRequest Fetches::request(const Manifest& manifest, uint32_t chunk, Priority priority) const {
+  ChunkRequest request = request_for(manifest, chunk, priority);
+  request.flow = reinterpret_cast<uintptr_t>(this);
+  request.deadline = deadline_in(time_max_);
+  return request;
+}
+
+void Fetches::end() {
+  last_end_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+  under_way_.fetch_sub(1, std::memory_order_release);
+}
+
+bool Fetches::quiet_for(std::chrono::milliseconds time) const {
+  if (under_way_.load(std::memory_order_acquire) != 0) return false;
+  const Clock::time_point last{Clock::duration(last_end_.load(std::memory_order_relaxed))};
+  return Clock::now() - last >= time;
+}
 
 PlaceResult place_zero_fault(const ResumeImage& image, GuestMemory& memory, uint64_t page) {
   const PlaceResult first = memory.place_faulting(page, nullptr);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 
@@ -47,6 +48,29 @@ class FillHost {
   virtual bool stopping() const = 0;
 };
 
+/// The fetches of one session: what they have in common, and how many are under way. Members may be
+/// called from any thread.
+class Fetches {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  explicit Fetches(std::chrono::milliseconds time_max) : time_max_(time_max) {}
+
+  /// The request for a chunk, as this session's and with its deadline.
+  ChunkRequest request(const Manifest& manifest, uint32_t chunk, Priority priority) const;
+
+  void begin() { under_way_.fetch_add(1, std::memory_order_relaxed); }
+  void end();
+  /// No fetch is under way and none has been for `time`: what is under way now is the guest's own
+  /// work.
+  bool quiet_for(std::chrono::milliseconds time) const;
+
+ private:
+  const std::chrono::milliseconds time_max_;
+  std::atomic<uint64_t> under_way_{0};
+  std::atomic<Clock::rep> last_end_{Clock::now().time_since_epoch().count()};
+};
+
 /// What a filler works with; all borrowed from the session.
 struct FillContext {
   const ResumeImage& image;
@@ -56,6 +80,7 @@ struct FillContext {
   ScratchPool& scratch;
   FillHost& host;
   Gate& gate;  // every fetch and task under way holds a pass
+  Fetches& fetches;
 };
 
 class Filler {

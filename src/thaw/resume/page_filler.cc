@@ -3,7 +3,6 @@
 
 #include "thaw/base/check.h"
 #include "thaw/chunk/sealed_chunk.h"
-#include "thaw/tier/page_reader.h"
 
 namespace thaw {
 
@@ -46,7 +45,8 @@ void PageFiller::fault_absent(uint64_t page, const PageLocation& location) {
     return;
   }
   counters_.chunks.fetch_add(1, std::memory_order_relaxed);
-  const ChunkRequest request = request_for(context_.image.manifest(), number, Priority::kFault);
+  const ChunkRequest request =
+      context_.fetches.request(context_.image.manifest(), number, Priority::kFault);
   if (ChunkRef ref = context_.source.lookup(request.id)) {
     counters_.hits.fetch_add(1, std::memory_order_relaxed);
     serve(page, location, *ref);
@@ -58,7 +58,9 @@ void PageFiller::fault_absent(uint64_t page, const PageLocation& location) {
   const auto pass = std::make_shared<Gate::Pass>(context_.gate.enter());
   if (!*pass) return;
   waiting_[number].push_back(page);
+  context_.fetches.begin();
   context_.source.fetch(request, [this, number, pass](Result<ChunkRef> result) {
+    context_.fetches.end();
     context_.host.retry(
         [this, number, pass, result = std::move(result)] { arrive(number, result); });
   });

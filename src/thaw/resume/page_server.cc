@@ -174,6 +174,13 @@ void PageServer::start_session(Client& client) {
                          "handshake refused: it comes from the page server's own process"});
     return;
   }
+  if (overloaded()) {
+    refuse(client, Error{ErrorCode::kOverloaded,
+                         "handshake refused: " + std::to_string(options_.restores_max) +
+                             " restores are in flight here (restores_max); resume this VM on "
+                             "another worker, or later"});
+    return;
+  }
   Result<Handshake> handshake = client.receiver.finish(image_->memory().bytes);
   if (!handshake) {
     refuse(client, handshake.error());
@@ -192,6 +199,15 @@ void PageServer::start_session(Client& client) {
   }
   sessions_.push_back(std::move(*session));
   if (observer_.session_started) observer_.session_started(sessions_.back()->summary());
+}
+
+bool PageServer::overloaded() const {
+  if (options_.restores_max == 0) return false;
+  const std::chrono::milliseconds settle(options_.restore_settle_ms);
+  const auto restoring = std::count_if(
+      sessions_.begin(), sessions_.end(),
+      [&](const std::unique_ptr<Session>& one) { return !one->ended() && one->restoring(settle); });
+  return static_cast<uint64_t>(restoring) >= options_.restores_max;
 }
 
 void PageServer::reap_sessions() {

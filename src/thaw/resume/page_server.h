@@ -25,6 +25,11 @@ struct PageServerOptions {
   // Ends after this many sessions; 0: serves until stopped. A VMM whose handshake is refused
   // counts.
   uint32_t sessions_max = 1;
+  // Sessions that load at once; a VMM above that is refused at once (kOverloaded) and ended, so
+  // that those under way finish instead of all getting slower together, as when every cache is
+  // empty. A session loads until it has had no fetch under way for restore_settle_ms. 0: no limit.
+  uint32_t restores_max = 0;
+  uint32_t restore_settle_ms = 1'000;
 
   Result<void> validate() const;
 };
@@ -64,6 +69,7 @@ class PageServer {
   void refuse(Client& client, const Error& error);
   void start_session(Client& client);
   void reap_sessions();
+  bool overloaded() const;
   int poll_timeout_ms() const;
   bool accepting() const;
 

@@ -239,6 +239,43 @@ TEST_F(RefusedHandshakeTest, AHandshakeThatIsCutWithItsUserfaultfd) {
   EXPECT_NE(outcome.error().message.find("not complete after 200 ms"), std::string::npos);
 }
 
+TEST_F(RefusedHandshakeTest, ARestoreAboveTheLimitIsRefusedAtOnce) {
+  PageServerOptions options;
+  options.sessions_max = 2;
+  options.restores_max = 1;
+  options.restore_settle_ms = 3'600'000;  // whoever has begun counts as loading until it ends
+  serve(options);
+  FakeVmmOptions held = vmm_options();
+  held.hold_before_exit = true;
+  auto first = *FakeVmm::start(held);
+  ASSERT_TRUE(first->wait_for(FakeVmmEvent::Kind::kReport));
+  EXPECT_EQ(run_vmm(vmm_options()).signal, SIGKILL);
+  first->proceed();
+  EXPECT_TRUE(first->wait().passed()) << first->wait().describe();
+  const Result<void> outcome = join();
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, ErrorCode::kOverloaded);
+  EXPECT_NE(outcome.error().message.find("restores_max"), std::string::npos);
+}
+
+TEST_F(RefusedHandshakeTest, ASessionThatHasSettledLeavesRoom) {
+  PageServerOptions options;
+  options.sessions_max = 2;
+  options.restores_max = 1;
+  options.restore_settle_ms = 0;
+  serve(options);
+  FakeVmmOptions held = vmm_options();
+  held.hold_before_exit = true;
+  auto first = *FakeVmm::start(held);
+  // It has touched every page, so that nothing is under way for it.
+  ASSERT_TRUE(first->wait_for(FakeVmmEvent::Kind::kReport));
+  const FakeVmmResult second = run_vmm(vmm_options());
+  EXPECT_TRUE(second.passed()) << second.describe();
+  first->proceed();
+  EXPECT_TRUE(first->wait().passed());
+  EXPECT_TRUE(join());
+}
+
 TEST_F(RefusedHandshakeTest, ClientsWithoutAUserfaultfdAreIgnored) {
   set_log_level(LogLevel::kError);
   const int before = open_descriptors();

@@ -31,6 +31,9 @@ Result<void> SessionOptions::validate() const {
     return fail(ErrorCode::kInvalid,
                 "prefault 'all' installs whole chunks: use it with fill 'chunk'");
   }
+  if (fetch_timeout_ms == 0) {
+    return fail(ErrorCode::kInvalid, "fetch_timeout_ms must be at least 1");
+  }
   if (prefault_lanes == 0 || held_chunks_max == 0) {
     return fail(ErrorCode::kInvalid, "prefault_lanes and held_chunks_max must be at least 1");
   }
@@ -81,8 +84,9 @@ Session::Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, 
       on_end_(std::move(on_end)),
       memory_(std::move(handshake.uffd), RegionMap(std::move(handshake.regions)),
               image_->map().page_count()),
-      scratch_(scratch_pages_for(memory_)) {
-  const FillContext context{*image_, memory_, source, workers, scratch_, *this, gate_};
+      scratch_(scratch_pages_for(memory_)),
+      fetches_(std::chrono::milliseconds(options.fetch_timeout_ms)) {
+  const FillContext context{*image_, memory_, source, workers, scratch_, *this, gate_, fetches_};
   if (options_.fill == Fill::kPage && memory_.unit_pages() == 1) {
     filler_ = std::make_unique<PageFiller>(context, options_.held_chunks_max);
   } else {

@@ -36,9 +36,10 @@ enum class Fill { kPage, kChunk };
 struct SessionOptions {
   Prefault prefault = Prefault::kNone;
   Fill fill = Fill::kChunk;
-  unsigned prefault_lanes = 2;   // units that a prefault has under way
-  size_t held_chunks_max = 512;  // with Fill::kPage: chunks kept as ciphertext
-  int fault_core = -1;           // the core of the event thread; -1: any
+  unsigned prefault_lanes = 2;         // units that a prefault has under way
+  size_t held_chunks_max = 512;        // with Fill::kPage: chunks kept as ciphertext
+  int fault_core = -1;                 // the core of the event thread; -1: any
+  uint32_t fetch_timeout_ms = 30'000;  // of a chunk that no tier brings
 
   Result<void> validate() const;
 };
@@ -97,6 +98,9 @@ class Session final : private FillHost {
   bool ended() const { return ended_.load(std::memory_order_acquire); }
   SessionSummary summary() const;
 
+  /// It still loads: a fetch is under way, or was less than `settle` ago.
+  bool restoring(std::chrono::milliseconds settle) const { return !fetches_.quiet_for(settle); }
+
  private:
   Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, WorkerPool& workers,
           Handshake handshake, VmmPeer peer, const SessionOptions& options, Fd wake,
@@ -128,6 +132,7 @@ class Session final : private FillHost {
   GuestMemory memory_;
   ScratchPool scratch_;
   Gate gate_;
+  Fetches fetches_;
   std::unique_ptr<Filler> filler_;
   UnitFiller* prefaulter_ = nullptr;  // filler_, if it prefaults
 

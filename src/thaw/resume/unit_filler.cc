@@ -3,7 +3,6 @@
 
 #include "thaw/base/check.h"
 #include "thaw/base/log.h"
-#include "thaw/tier/page_reader.h"
 
 namespace thaw {
 
@@ -54,6 +53,9 @@ void UnitFiller::fault(uint64_t page) {
   }
   if (seen == State::kPrefetching) {
     counters_.joined.fetch_add(1, std::memory_order_relaxed);
+    for (const uint32_t chunk : units_->chunks_of(*unit)) {
+      context_.source.promote(context_.image.manifest().clear.chunks[chunk].id);
+    }
     return;
   }
   if (seen == State::kInstalled) installed_.fetch_sub(1, std::memory_order_relaxed);
@@ -100,14 +102,16 @@ void UnitFiller::fetch_missing(const AssemblyRef& assembly, Priority priority) {
   assembly->missing.fetch_add(1, std::memory_order_relaxed);
   for (size_t i = 0; i < assembly->numbers.size(); ++i) {
     if (assembly->chunks[i]) continue;
+    context_.fetches.begin();
     context_.source.fetch(
-        request_for(context_.image.manifest(), assembly->numbers[i], priority),
+        context_.fetches.request(context_.image.manifest(), assembly->numbers[i], priority),
         [this, assembly, i](Result<ChunkRef> result) { arrive(assembly, i, std::move(result)); });
   }
   if (assembly->missing.fetch_sub(1, std::memory_order_acq_rel) == 1) finish(assembly);
 }
 
 void UnitFiller::arrive(const AssemblyRef& assembly, size_t index, Result<ChunkRef> result) {
+  context_.fetches.end();
   if (result) {
     assembly->chunks[index] = std::move(*result);
   } else {

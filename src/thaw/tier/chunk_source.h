@@ -11,6 +11,7 @@
 
 #include "thaw/base/aligned_buffer.h"
 #include "thaw/base/bytes.h"
+#include "thaw/base/deadline.h"
 #include "thaw/base/result.h"
 #include "thaw/chunk/chunk_id.h"
 
@@ -35,6 +36,8 @@ struct ChunkRequest {
   ChunkId id;
   uint32_t pages = 0;  // the size that the manifest gives
   Priority priority = Priority::kFault;
+  uint64_t flow = 0;  // whose it is: queues are fair between flows
+  Deadline deadline = kNoDeadline;
 };
 
 /// Members may be called from many threads at once.
@@ -49,8 +52,13 @@ class ChunkSource {
 
   /// Fetches the chunk and calls `done` exactly once, on the calling thread (a hit) or on one of
   /// the source's own; `done` may do work of the order of a chunk's decryption. Errors: kNotFound,
-  /// kCorrupt (no tier has an intact copy), kUnavailable, kExhausted (a queue's limit).
+  /// kCorrupt (no tier has an intact copy), kUnavailable, kExhausted (a queue's limit),
+  /// kInterrupted (the source closes).
   virtual void fetch(const ChunkRequest& request, Completion done) = 0;
+
+  /// A fault waits now for a chunk that was asked for as a prefetch: where it still stands in a
+  /// queue it goes before the prefetches. Costs little; does nothing where it is not known.
+  virtual void promote(const ChunkId& id) = 0;
 
   /// "memory(64 MiB) -> single_flight -> origin(dir:/x)": this source and those below it.
   virtual std::string describe() const = 0;

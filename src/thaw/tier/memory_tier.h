@@ -29,6 +29,7 @@ class MemoryTier final : public ChunkSource {
 
   ChunkRef lookup(const ChunkId& id) override;
   void fetch(const ChunkRequest& request, Completion done) override;
+  void promote(const ChunkId& id) override { below_.promote(id); }
   std::string describe() const override;
 
   const Counters& counters() const { return counters_; }

@@ -16,10 +16,8 @@ namespace {
 // Bounds the chunks that one read holds at once, whatever the size of the read.
 constexpr uint64_t kStepPages = 1024;
 
-struct Run {
-  uint64_t page = 0;
-  PageLocation location;
-};
+/// How long a read waits for a chunk that no tier brings.
+constexpr std::chrono::seconds kFetchTimeMax{30};
 
 // The distinct chunks of a step: few, so a linear search is the fastest map.
 class ChunkSet {
@@ -30,11 +28,14 @@ class ChunkSet {
     }
   }
 
-  Result<void> fetch(const Manifest& manifest, ChunkSource& source) {
+  Result<void> fetch(const Manifest& manifest, ChunkSource& source, uint64_t flow) {
     std::vector<std::optional<Result<ChunkRef>>> results(numbers_.size());
+    const Deadline deadline = deadline_in(kFetchTimeMax);
     std::latch arrived(static_cast<ptrdiff_t>(numbers_.size()));
     for (size_t i = 0; i < numbers_.size(); ++i) {
-      const ChunkRequest request = request_for(manifest, numbers_[i], Priority::kFault);
+      ChunkRequest request = request_for(manifest, numbers_[i], Priority::kFault);
+      request.flow = flow;
+      request.deadline = deadline;
       if (ChunkRef hit = source.lookup(request.id)) {
         results[i] = std::move(hit);
         arrived.count_down();
@@ -67,7 +68,10 @@ class ChunkSet {
 
 ChunkRequest request_for(const Manifest& manifest, uint32_t chunk, Priority priority) {
   const ChunkEntry& entry = manifest.clear.chunks[chunk];
-  return {manifest.clear.root_id, entry.id, entry.pages, priority};
+  return {.root_id = manifest.clear.root_id,
+          .id = entry.id,
+          .pages = entry.pages,
+          .priority = priority};
 }
 
 CtrCipher PageReader::take_cipher() const {
@@ -88,7 +92,9 @@ void PageReader::return_cipher(CtrCipher cipher) const {
 
 Result<void> PageReader::read(uint64_t offset, MutableByteSpan out) const {
   CHECK(offset <= image_.bytes && out.size() <= image_.bytes - offset);
+  if (out.empty()) return {};
   CipherLoan loan(*this);
+  if (read_hit(offset, out, loan.cipher)) return {};
   while (!out.empty()) {
     const uint64_t step_end = align_down(offset, kPageBytes) + kStepPages * kPageBytes;
     const size_t step = static_cast<size_t>(std::min<uint64_t>(out.size(), step_end - offset));
@@ -97,6 +103,21 @@ Result<void> PageReader::read(uint64_t offset, MutableByteSpan out) const {
     out = out.subspan(step);
   }
   return {};
+}
+
+// The common case, a page or a few of one run whose chunk is in memory, costs one lookup and no
+// memory of its own. False: not this case, nothing was read.
+bool PageReader::read_hit(uint64_t offset, MutableByteSpan out, CtrCipher& cipher) const {
+  const uint64_t page = offset / kPageBytes;
+  const Run run{page, image_.map.locate(page)};
+  if (offset + out.size() > run.end()) return false;
+  ChunkRef chunk;
+  if (!run.location.zero) {
+    chunk = source_.lookup(manifest_.clear.chunks[run.location.chunk].id);
+    if (!chunk) return false;
+  }
+  copy_out(run, chunk ? chunk->ciphertext() : ByteSpan(), offset, out, cipher);
+  return true;
 }
 
 Result<void> PageReader::read_step(uint64_t offset, MutableByteSpan out, CtrCipher& cipher) const {
@@ -109,35 +130,40 @@ Result<void> PageReader::read_step(uint64_t offset, MutableByteSpan out, CtrCiph
                             runs.push_back({page, location});
                             if (!location.zero) chunks.add(location.chunk);
                           });
-  TRY(chunks.fetch(manifest_, source_));
+  TRY(chunks.fetch(manifest_, source_, reinterpret_cast<uintptr_t>(this)));
   for (const Run& run : runs) {
     // The part of the run that was asked for, in bytes of the image.
     const uint64_t begin = std::max(offset, run.page * kPageBytes);
-    const uint64_t end =
-        std::min(offset + out.size(), (run.page + run.location.count) * kPageBytes);
-    std::byte* target = out.data() + (begin - offset);
-    if (run.location.zero) {
-      std::memset(target, 0, end - begin);
-      continue;
-    }
-    cipher.set_key(manifest_.chunk_key(run.location.chunk));
-    const ByteSpan ciphertext = chunks.ciphertext(run.location.chunk);
-    // The cipher's stream is addressed in blocks of 16 bytes, so the few bytes before one go
-    // through a buffer of their own.
-    uint64_t in_chunk = run.location.slot * kPageBytes + (begin - run.page * kPageBytes);
-    uint64_t left = end - begin;
-    if (const uint64_t skew = in_chunk % 16; skew != 0) {
-      std::byte block[16];
-      const uint64_t part = std::min<uint64_t>(left, 16 - skew);
-      cipher.apply(in_chunk - skew, ciphertext.subspan(in_chunk - skew, 16), block);
-      std::memcpy(target, block + skew, part);
-      in_chunk += part;
-      target += part;
-      left -= part;
-    }
-    if (left > 0) cipher.apply(in_chunk, ciphertext.subspan(in_chunk, left), target);
+    const uint64_t end = std::min(offset + out.size(), run.end());
+    copy_out(run, run.location.zero ? ByteSpan() : chunks.ciphertext(run.location.chunk), begin,
+             out.subspan(begin - offset, end - begin), cipher);
   }
   return {};
+}
+
+// The run's bytes from `begin`, which both are inside the run.
+void PageReader::copy_out(const Run& run, ByteSpan ciphertext, uint64_t begin, MutableByteSpan out,
+                          CtrCipher& cipher) const {
+  if (run.location.zero) {
+    std::memset(out.data(), 0, out.size());
+    return;
+  }
+  cipher.set_key(manifest_.chunk_key(run.location.chunk));
+  std::byte* target = out.data();
+  uint64_t left = out.size();
+  // The cipher's stream is addressed in blocks of 16 bytes, so the few bytes before one go
+  // through a buffer of their own.
+  uint64_t in_chunk = run.location.slot * kPageBytes + (begin - run.page * kPageBytes);
+  if (const uint64_t skew = in_chunk % 16; skew != 0) {
+    std::byte block[16];
+    const uint64_t part = std::min<uint64_t>(left, 16 - skew);
+    cipher.apply(in_chunk - skew, ciphertext.subspan(in_chunk - skew, 16), block);
+    std::memcpy(target, block + skew, part);
+    in_chunk += part;
+    target += part;
+    left -= part;
+  }
+  if (left > 0) cipher.apply(in_chunk, ciphertext.subspan(in_chunk, left), target);
 }
 
 }  // namespace thaw

@@ -45,6 +45,15 @@ class PageReader {
   CtrCipher take_cipher() const;
   void return_cipher(CtrCipher cipher) const;
 
+  struct Run {
+    uint64_t page = 0;
+    PageLocation location;
+    uint64_t end() const { return (page + location.count) * kPageBytes; }
+  };
+
+  bool read_hit(uint64_t offset, MutableByteSpan out, CtrCipher& cipher) const;
+  void copy_out(const Run& run, ByteSpan ciphertext, uint64_t begin, MutableByteSpan out,
+                CtrCipher& cipher) const;
   Result<void> read_step(uint64_t offset, MutableByteSpan out, CtrCipher& cipher) const;
 
   const Manifest& manifest_;

@@ -4,13 +4,33 @@
 namespace thaw {
 
 void SingleFlight::fetch(const ChunkRequest& request, Completion done) {
-  const bool first = flights_.with([&](auto& flights) {
-    const auto [flight, inserted] = flights.try_emplace(request.id);
-    flight->second.push_back(std::move(done));
-    return inserted;
+  // One pass for this call, which may outlast the flight, and one for the flight.
+  const Gate::Pass inside = gate_.enter();
+  Gate::Pass pass = gate_.enter();
+  if (!inside || !pass) {
+    done(fail(ErrorCode::kInterrupted,
+              "chunk " + request.id.hex() + " was not fetched: the tiers are closing"));
+    return;
+  }
+  enum class Way { kFirst, kJoin, kJoinAndPromote };
+  const Way way = flights_.with([&](auto& flights) {
+    const auto [entry, inserted] = flights.try_emplace(request.id);
+    Flight& flight = entry->second;
+    flight.waiting.push_back(std::move(done));
+    if (inserted) {
+      flight.priority = request.priority;
+      flight.pass = std::move(pass);
+      return Way::kFirst;
+    }
+    if (request.priority == Priority::kFault && flight.priority == Priority::kPrefetch) {
+      flight.priority = Priority::kFault;
+      return Way::kJoinAndPromote;
+    }
+    return Way::kJoin;
   });
-  if (!first) {
+  if (way != Way::kFirst) {
     joined_.fetch_add(1, std::memory_order_relaxed);
+    if (way == Way::kJoinAndPromote) below_.promote(request.id);
     return;
   }
   below_.fetch(request,
@@ -20,11 +40,11 @@ void SingleFlight::fetch(const ChunkRequest& request, Completion done) {
 void SingleFlight::land(const ChunkId& id, const Result<ChunkRef>& result) {
   // Whoever comes after the flight has left the table starts a new one, and hits the tier that this
   // one filled.
-  std::vector<Completion> waiting = flights_.with([&](auto& flights) {
+  const Flight flight = flights_.with([&](auto& flights) {
     auto node = flights.extract(id);
     return std::move(node.mapped());
   });
-  for (Completion& done : waiting) done(result);
+  for (const Completion& done : flight.waiting) done(result);
 }
 
 }  // namespace thaw

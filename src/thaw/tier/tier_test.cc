@@ -4,8 +4,10 @@
 #include <atomic>
 #include <future>
 #include <latch>
+#include <thread>
 
 #include "thaw/chunk/sealed_chunk.h"
+#include "thaw/testing/held_source.h"
 #include "thaw/testing/memory_store.h"
 #include "thaw/testing/snapshot_fixture.h"
 #include "thaw/tier/page_reader.h"
@@ -40,7 +42,9 @@ TEST_F(TierTest, OriginRefusesADamagedChunkAndNamesIt) {
   ASSERT_FALSE(chunk);
   EXPECT_EQ(chunk.error().code, ErrorCode::kCorrupt);
   EXPECT_NE(chunk.error().message.find(snapshot_.chunk_key_of(1)), std::string::npos);
-  EXPECT_EQ(origin.counters().corrupt, 1u);
+  EXPECT_EQ(origin.counters().corrupt, 2u);
+  EXPECT_EQ(origin.counters().refetched, 1u);
+  EXPECT_EQ(origin.counters().errors, 1u);
 }
 
 TEST_F(TierTest, OriginRefusesAnotherValidChunk) {
@@ -105,20 +109,6 @@ TEST_F(TierTest, MemoryKeepsTheRecentAndStaysUnderItsLimit) {
   EXPECT_EQ(origin.counters().chunks, chunks);
 }
 
-// A source whose fetches wait until the test releases them.
-class HeldSource final : public ChunkSource {
- public:
-  ChunkRef lookup(const ChunkId&) override { return nullptr; }
-  void fetch(const ChunkRequest&, Completion done) override {
-    ++fetches;
-    held.push_back(std::move(done));
-  }
-  std::string describe() const override { return "held"; }
-
-  int fetches = 0;
-  std::vector<Completion> held;
-};
-
 TEST_F(TierTest, SingleFlightFetchesOnceForAll) {
   HeldSource held;
   SingleFlight flight(held);
@@ -127,17 +117,51 @@ TEST_F(TierTest, SingleFlightFetchesOnceForAll) {
   for (int i = 0; i < 5; ++i) {
     flight.fetch(request, [&](Result<ChunkRef> result) { arrived += result.has_value() ? 1 : 0; });
   }
-  EXPECT_EQ(held.fetches, 1);
+  EXPECT_EQ(held.fetched.size(), 1u);
   EXPECT_EQ(flight.joined(), 4u);
-  held.held[0](std::make_shared<const Chunk>());
+  held.complete_one();
   EXPECT_EQ(arrived, 5);
   flight.fetch(request, [&](Result<ChunkRef> result) {
     EXPECT_FALSE(result);
     ++arrived;
   });
-  EXPECT_EQ(held.fetches, 2);
-  held.held[1](fail(ErrorCode::kUnavailable, "down"));
+  EXPECT_EQ(held.fetched.size(), 2u);
+  held.held[0].done(fail(ErrorCode::kUnavailable, "down"));
   EXPECT_EQ(arrived, 6);
+}
+
+TEST_F(TierTest, AFaultThatJoinsAPrefetchPromotesItOnce) {
+  HeldSource held;
+  SingleFlight flight(held);
+  int arrived = 0;
+  const auto fetch = [&](Priority priority) {
+    flight.fetch(request_for(snapshot_.manifest, 0, priority),
+                 [&](const Result<ChunkRef>&) { ++arrived; });
+  };
+  fetch(Priority::kPrefetch);
+  fetch(Priority::kPrefetch);
+  EXPECT_TRUE(held.promoted.empty());
+  fetch(Priority::kFault);
+  fetch(Priority::kFault);
+  EXPECT_EQ(held.promoted, std::vector<ChunkId>{snapshot_.manifest.clear.chunks[0].id});
+  held.complete_one();
+  EXPECT_EQ(arrived, 4);
+}
+
+TEST_F(TierTest, AClosedFlightWaitsForThoseInTheAirAndRefusesOthers) {
+  HeldSource held;
+  SingleFlight flight(held);
+  const ChunkRequest request = request_for(snapshot_.manifest, 0, Priority::kFault);
+  std::atomic<bool> landed{false};
+  flight.fetch(request, [&](const Result<ChunkRef>&) { landed = true; });
+  std::thread closing([&] {
+    flight.close();
+    EXPECT_TRUE(landed);
+  });
+  held.complete_one();
+  closing.join();
+  EXPECT_EQ(fetch_and_wait(flight, request).error().code, ErrorCode::kInterrupted);
+  EXPECT_TRUE(held.held.empty());
 }
 
 TEST_F(TierTest, TheStackDescribesItself) {
