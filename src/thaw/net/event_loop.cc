@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/net/event_loop.h"
 
-#include <sys/epoll.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>

@@ -4,6 +4,8 @@
 // threads hand it. What lives on a loop is touched by its thread only and needs no lock.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -17,8 +19,6 @@
 #include "thaw/base/guarded.h"
 #include "thaw/base/result.h"
 #include "thaw/sys/fd.h"
-
-struct epoll_event;
 
 namespace thaw {
 

@@ -44,19 +44,20 @@ long bio_control(BIO* /*bio*/, int command, long /*number*/, void* /*pointer*/) 
   return command == BIO_CTRL_FLUSH ? 1 : 0;  // nothing is kept back
 }
 
+BIO_METHOD* make_socket_method() {
+  BIO_METHOD* const method =
+      BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket without SIGPIPE");
+  if (method == nullptr) return nullptr;
+  BIO_meth_set_write(method, bio_write);
+  BIO_meth_set_read(method, bio_read);
+  BIO_meth_set_ctrl(method, bio_control);
+  return method;
+}
+
 /// One for the process: OpenSSL gives out a limited number of types.
 BIO_METHOD* socket_method() {
-  static BIO_METHOD* const kMethod = [] {
-    BIO_METHOD* method =
-        BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket without SIGPIPE");
-    if (method != nullptr) {
-      BIO_meth_set_write(method, bio_write);
-      BIO_meth_set_read(method, bio_read);
-      BIO_meth_set_ctrl(method, bio_control);
-    }
-    return method;
-  }();
-  return kMethod;
+  static BIO_METHOD* const method = make_socket_method();
+  return method;
 }
 
 BIO* make_bio(int socket) {
