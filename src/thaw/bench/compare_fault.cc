@@ -91,17 +91,17 @@ class FaultBench {
 
 std::vector<Comparison> bench_faults(const BenchScale& scale) {
   FaultBench bench(scale);
-  struct Placement {
+  struct CorePair {
     const char* suffix;
     const char* text;
     int vmm_core;
     int handler_core;
   };
   const bool two_cores = std::thread::hardware_concurrency() > 1;
-  std::vector<Placement> placements{{"", "same core", 0, 0}};
+  std::vector<CorePair> placements{{"", "same core", 0, 0}};
   if (two_cores) placements.push_back({"_cross_core", "another core", 0, 1});
   std::vector<Comparison> results;
-  for (const Placement& at : placements) {
+  for (const CorePair& at : placements) {
     const std::string name = std::string("fault_ondemand_hit") + at.suffix;
     const std::string what = std::string("served fault over bare handler, ") + at.text;
     const std::vector<Comparison> pair = compare_all(

@@ -17,6 +17,7 @@
 #include "thaw/testing/memory_store.h"
 #include "thaw/testing/snapshot_fixture.h"
 #include "thaw/testing/temp_dir.h"
+#include "thaw/tier/page_reader.h"
 #include "thaw/tier/stack.h"
 #include "thaw/tier/warm.h"
 

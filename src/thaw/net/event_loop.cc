@@ -31,6 +31,7 @@ Result<std::unique_ptr<EventLoop>> EventLoop::start() {
     return fail_errno("cannot watch the loop's eventfd", errno);
   }
   std::unique_ptr<EventLoop> loop(new EventLoop(std::move(epoll), std::move(wake)));
+  const SignalsBlocked blocked;
   loop->thread_ = std::thread([raw = loop.get()] { raw->run(); });
   loop->thread_id_.store(loop->thread_.get_id());
   return loop;

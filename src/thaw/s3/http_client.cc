@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "thaw/base/check.h"
+#include "thaw/sys/process.h"
 
 namespace thaw {
 namespace {
@@ -224,7 +225,10 @@ HttpClient::HttpClient(HttpClientOptions options, std::function<void()> on_wake)
     : options_(std::move(options)),
       on_wake_(std::move(on_wake)),
       multi_(std::make_unique<Multi>(options_.connections_max)),
-      thread_([this] { run(); }) {}
+      thread_([this] {
+        const SignalsBlocked blocked;
+        return std::thread([this] { run(); });
+      }()) {}
 
 HttpClient::~HttpClient() { stop(); }
 

@@ -5,6 +5,8 @@
 
 #include <sys/types.h>
 
+#include <csignal>
+
 #include "thaw/base/result.h"
 #include "thaw/sys/fd.h"
 
@@ -20,6 +22,23 @@ bool pidfd_has_exited(int pidfd);
 /// Forbids core dumps and ptrace by other users (setrlimit, prctl): call first in main(), before a
 /// key is read.
 Result<void> harden_process();
+
+/// While it lives, a thread that this one makes is made with all signals blocked: for threads that
+/// a library makes before anybody has decided who takes signals.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
 
 /// Blocks `signals` for all threads made later and returns a non-blocking signalfd for them.
 Result<Fd> signal_fd(std::initializer_list<int> signals);

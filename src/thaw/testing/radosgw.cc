@@ -137,7 +137,7 @@ Result<void> Radosgw::write_config() {
       {"osd pool default pg num", "1"},
       {"osd pool default pgp num", "1"},
       {"osd pool default pg autoscale mode", "off"},
-      {"rgw frontends", "beast endpoint=127.0.0.1:" + std::to_string(port_)},
+      {"rgw frontends", "beast tcp_nodelay=1 endpoint=127.0.0.1:" + std::to_string(port_)},
       {"rgw dns name", "localhost"},
       {"rgw enable apis", "s3"},
       {"rgw cache enabled", "false"},
