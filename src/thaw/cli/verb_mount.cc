@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/cli/interrupt.h"
 #include "thaw/cli/reload.h"
+#include "thaw/cli/tier_counters.h"
 #include "thaw/cli/verbs.h"
 #include "thaw/cli/workspace.h"
 #include "thaw/mount/snapshot_mount.h"
@@ -47,6 +48,7 @@ Result<void> run_mount(const Settings& settings, const MountRequest& request, Ou
   out.event(mounted, "mounted: tenant " + settings.tenant + " on " + request.directory);
   const Result<void> outcome = mount->run();
   interrupt.reset();  // before the mount it stops
+  out.event(tiers_event(path->tiers()), tiers_text(path->tiers()));
   const MountCounters& counters = mount->counters();
   JsonObject unmounted;
   unmounted.set("event", "unmounted")

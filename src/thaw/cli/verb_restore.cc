@@ -3,6 +3,7 @@
 #include "thaw/cli/export_images.h"
 #include "thaw/cli/interrupt.h"
 #include "thaw/cli/reload.h"
+#include "thaw/cli/tier_counters.h"
 #include "thaw/cli/verbs.h"
 #include "thaw/cli/workspace.h"
 #include "thaw/resume/page_server.h"
@@ -138,6 +139,7 @@ Result<void> run_restore(const Settings& settings, const RestoreRequest& request
                        " of memory, on " + request.uffd);
   const Result<void> outcome = server->run();
   interrupt.reset();  // before the server it stops
+  out.event(tiers_event(path->tiers()), tiers_text(path->tiers()));
   return outcome;
 }
 

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a process's tiers have done, for its last event.
+#pragma once
+
+#include "thaw/cli/json_object.h"
+#include "thaw/tier/stack.h"
+
+namespace thaw {
+
+/// {"memory": {...}, "local": {...}, "zone": {...}, "origin": {...}}; a tier that the process runs
+/// without is left out.
+JsonObject tier_counters(const TierStack& tiers);
+
+/// The event of a serving verb that ends: {"event": "tiers", ...}.
+JsonObject tiers_event(const TierStack& tiers);
+/// "chunks: 12 from memory, ..."
+std::string tiers_text(const TierStack& tiers);
+
+}  // namespace thaw
