@@ -7,9 +7,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "thaw/base/check.h"
@@ -37,7 +41,11 @@ class ZoneServer {
   }
 
   uint16_t port() const { return process_->port(); }
-  void freeze() { process_->freeze(); }
+  /// Waits until every thread stands still: a signal takes effect a moment after it is sent.
+  void freeze() {
+    process_->freeze();
+    while (!all_threads_stopped()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   void thaw() { process_->thaw(); }
   void kill() { process_->kill(); }
   /// At the same port, empty.
@@ -73,6 +81,18 @@ class ZoneServer {
   }
 
  private:
+  bool all_threads_stopped() const {
+    const std::string tasks = "/proc/" + std::to_string(process_->pid()) + "/task";
+    for (const auto& task : std::filesystem::directory_iterator(tasks)) {
+      std::ifstream file(task.path() / "stat");
+      const std::string stat((std::istreambuf_iterator<char>(file)), {});
+      // The state follows the name in brackets.
+      const size_t end = stat.rfind(')');
+      if (end == std::string::npos || stat.substr(end + 2, 1) != "T") return false;
+    }
+    return true;
+  }
+
   std::unique_ptr<MemcachedProcess> process_;
 };
 
