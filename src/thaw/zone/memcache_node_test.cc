@@ -263,7 +263,8 @@ TEST_F(MemcacheNodeTest, ClosingAnswersAllAndRefusesTheNext) {
 // The whole way: while one data stripe's second half is held back, the others decide the get. What
 // comes late, and wrong, changes nothing in the chunk that was assembled.
 TEST(ZoneLateStripe, DoesNotTouchTheChunk) {
-  if (!have_memcached()) GTEST_SKIP() << "memcached is not installed";
+  const std::string missing = MemcachedProcess::unavailable();
+  if (!missing.empty()) GTEST_SKIP() << missing;
   const TestChunk chunk = make_chunk(5, 128);
   const StripeShape shape{2, 1};
   const EncodedChunk encoded(chunk.id, *chunk.bytes, nullptr, shape, ReedSolomon(2, 1));
@@ -280,8 +281,8 @@ TEST(ZoneLateStripe, DoesNotTouchTheChunk) {
     wait_until([&] { return go_on.load(); });
     return send(std::string(answer.size() - half, '!') + "\r\n");
   });
-  MemcachedProcess one;
-  MemcachedProcess two;
+  ZoneServer one;
+  ZoneServer two;
   ZoneOptions options = patient_options(2, 1);
   options.nodes = {{"a", "127.0.0.1", one.port(), 1},
                    {"b", "127.0.0.1", two.port(), 1},

@@ -92,15 +92,15 @@ BENCHMARK(build_placement)->Arg(10)->Arg(100)->Unit(benchmark::kMillisecond);
 
 /// Five servers and 32 chunks that they hold; gets of all, `lanes` under way at a time.
 void get_over_loopback(benchmark::State& state) {
-  if (!have_memcached()) {
-    state.SkipWithError("memcached is not installed");
+  if (const std::string missing = MemcachedProcess::unavailable(); !missing.empty()) {
+    state.SkipWithError(missing.c_str());
     return;
   }
   const auto lanes = static_cast<size_t>(state.range(0));
-  std::vector<std::unique_ptr<MemcachedProcess>> servers;
+  std::vector<std::unique_ptr<ZoneServer>> servers;
   ZoneOptions options = patient_options(4, 1);
   for (int i = 0; i < 5; ++i) {
-    servers.push_back(std::make_unique<MemcachedProcess>());
+    servers.push_back(std::make_unique<ZoneServer>());
     options.nodes.push_back({"node-" + std::to_string(i), "127.0.0.1", servers.back()->port(), 1});
   }
   const auto client = std::move(*ZoneClient::create(options));
@@ -148,14 +148,14 @@ BENCHMARK(get_over_loopback)
     ->UseRealTime();
 
 void put_over_loopback(benchmark::State& state) {
-  if (!have_memcached()) {
-    state.SkipWithError("memcached is not installed");
+  if (const std::string missing = MemcachedProcess::unavailable(); !missing.empty()) {
+    state.SkipWithError(missing.c_str());
     return;
   }
-  std::vector<std::unique_ptr<MemcachedProcess>> servers;
+  std::vector<std::unique_ptr<ZoneServer>> servers;
   ZoneOptions options = patient_options(4, 1);
   for (int i = 0; i < 5; ++i) {
-    servers.push_back(std::make_unique<MemcachedProcess>());
+    servers.push_back(std::make_unique<ZoneServer>());
     options.nodes.push_back({"node-" + std::to_string(i), "127.0.0.1", servers.back()->port(), 1});
   }
   const auto client = std::move(*ZoneClient::create(options));

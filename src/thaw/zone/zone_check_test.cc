@@ -29,7 +29,7 @@ class ZoneCheckTest : public ZoneTest {
   /// Damage that the checksums find.
   void damage(unsigned index) {
     const StripeId id = stripe_of(chunk_, index);
-    MemcachedProcess* const server = keeper_of(id);
+    ZoneServer* const server = keeper_of(id);
     std::string value = server->load(id.key());
     value[kStripeHeaderBytes + 5] ^= 1;
     server->store(id.key(), value);

@@ -4,6 +4,7 @@
 // servers; every byte of every hit is compared.
 #include <gtest/gtest.h>
 
+#include "thaw/testing/child_process.h"
 #include "thaw/zone/zone_fixture_test.h"
 
 namespace thaw {
@@ -11,6 +12,12 @@ namespace {
 
 constexpr uint32_t kPages = 128;
 constexpr unsigned kChunks = 24;
+
+MemcachedOptions small_memcached(std::vector<std::string> arguments = {}) {
+  MemcachedOptions options = plain_memcached(std::move(arguments));
+  options.memory_mib = 8;
+  return options;
+}
 
 class ZoneFaultTest : public ZoneTest {
  protected:
@@ -68,13 +75,13 @@ TEST_F(ZoneFaultTest, TwoDeadNodesOfSixCostNoHitWithTwoOfParity) {
 
 TEST_F(ZoneFaultTest, AHangingNodeDelaysNothing) {
   start(5, patient_options(4, 1));
-  servers_[1]->signal(SIGSTOP);
+  servers_[1]->freeze();
   EXPECT_EQ(count_hits(), kChunks);
   EXPECT_EQ(sum(&ZoneNodeStatus::timeouts), 0U);
   EXPECT_GE(client_->status().nodes[1].abandoned, kChunks);
   EXPECT_GE(client_->status().nodes[1].in_flight, kChunks);
   // The late answers come, and nobody has them.
-  servers_[1]->signal(SIGCONT);
+  servers_[1]->thaw();
   EXPECT_TRUE(wait_until([&] { return client_->status().nodes[1].in_flight == 0; }));
   EXPECT_GT(client_->status().nodes[1].bytes_discarded, 0U);
   EXPECT_EQ(count_hits(), kChunks);
@@ -89,7 +96,7 @@ TEST_F(ZoneFaultTest, AHangingNodeIsFoundCutOffAndTakenBack) {
   options.node.breaker.cool_down_ms = 20;
   options.node.breaker.cool_down_ms_max = 40;
   start(5, options);
-  servers_[1]->signal(SIGSTOP);
+  servers_[1]->freeze();
   const auto state = [&] { return client_->status().nodes[1].state; };
   EXPECT_TRUE(wait_until([&] {
     count_hits();
@@ -101,7 +108,7 @@ TEST_F(ZoneFaultTest, AHangingNodeIsFoundCutOffAndTakenBack) {
   EXPECT_EQ(client_->status().nodes[1].requests, asked);
   EXPECT_GE(client_->status().nodes[1].refused, refused + kChunks);
   EXPECT_GE(client_->status().nodes[1].breaker_opened, 1U);
-  servers_[1]->signal(SIGCONT);
+  servers_[1]->thaw();
   EXPECT_TRUE(wait_until([&] { return state() == ZoneNodeState::kUp; }));
   const uint64_t hits = client_->status().nodes[1].hits;
   EXPECT_TRUE(wait_until([&] {
@@ -116,12 +123,12 @@ TEST_F(ZoneFaultTest, TwoHangingNodesAreAMissAtTheTimeOut) {
   // A second client with short times: the first had to fill the servers on a loaded machine.
   options.get_timeout_ms = 50;
   connect(options);
-  servers_[1]->signal(SIGSTOP);
-  servers_[4]->signal(SIGSTOP);
+  servers_[1]->freeze();
+  servers_[4]->freeze();
   EXPECT_FALSE(get_and_compare(*client_, chunks_[0]));
   EXPECT_GT(sum(&ZoneNodeStatus::timeouts), 0U);
-  servers_[1]->signal(SIGCONT);
-  servers_[4]->signal(SIGCONT);
+  servers_[1]->thaw();
+  servers_[4]->thaw();
 }
 
 TEST_F(ZoneFaultTest, WhatIsNotTheStripeIsRefused) {
@@ -131,7 +138,7 @@ TEST_F(ZoneFaultTest, WhatIsNotTheStripeIsRefused) {
   std::mt19937_64 random(7);
   const auto spoil = [&](const TestChunk& chunk, unsigned index, unsigned how) {
     const StripeId id = stripe_of(chunk, index);
-    MemcachedProcess* const server = keeper_of(id);
+    ZoneServer* const server = keeper_of(id);
     ASSERT_NE(server, nullptr);
     std::string value = server->load(id.key());
     ASSERT_EQ(value.size(), kStripeHeaderBytes + id.payload_bytes());
@@ -203,7 +210,7 @@ TEST_F(ZoneFaultTest, ARestartedNodeIsEmptyAndUsedAgain) {
   start(5, patient_options(4, 1));
   servers_[4]->kill();
   ASSERT_TRUE(wait_until([&] { return count_up() == 4; }));
-  servers_[4]->start();
+  servers_[4]->restart();
   ASSERT_TRUE(wait_until([&] { return count_up() == 5; }));
   EXPECT_EQ(count_hits(), kChunks);
   // Rewriting fills it: then another may go.
@@ -217,7 +224,7 @@ TEST_F(ZoneFaultTest, ARestartedNodeIsEmptyAndUsedAgain) {
 }
 
 TEST_F(ZoneTest, AFullServerForgetsButNeverLies) {
-  for (int i = 0; i < 5; ++i) add_server({"-m", "8"});
+  for (int i = 0; i < 5; ++i) add_server(small_memcached());
   connect(patient_options(4, 1));
   std::vector<TestChunk> chunks;
   for (unsigned i = 0; i < 120; ++i) {
@@ -231,7 +238,7 @@ TEST_F(ZoneTest, AFullServerForgetsButNeverLies) {
 }
 
 TEST_F(ZoneTest, AServerThatDoesNotEvictRefuses) {
-  for (int i = 0; i < 5; ++i) add_server({"-m", "8", "-M"});
+  for (int i = 0; i < 5; ++i) add_server(small_memcached({"-M"}));
   connect(patient_options(4, 1));
   uint64_t stored = 0;
   std::vector<TestChunk> chunks;
@@ -276,7 +283,11 @@ TEST_F(ZoneTest, StripesLargerThanAnItemAreRefusedWithAnAdvice) {
 }
 
 TEST_F(ZoneTest, TheLargestChunkFitsServersThatTakeLargeItems) {
-  for (int i = 0; i < 5; ++i) add_server({"-I", "2m"});
+  for (int i = 0; i < 5; ++i) {
+    MemcachedOptions large = plain_memcached();
+    large.item_mib_max = 2;
+    add_server(large);
+  }
   ZoneOptions options = patient_options(4, 1);
   options.item_bytes_max = 2 * kMiB;
   connect(options);
@@ -295,7 +306,7 @@ TEST_F(ZoneTest, ManyGetsAtOnceOnTwoThreadsWithOneNodeHanging) {
     chunks.push_back(make_chunk(i, 1 + i * 4));
     ASSERT_EQ(put_and_wait(*client_, chunks.back()), 6U);
   }
-  servers_[0]->signal(SIGSTOP);
+  servers_[0]->freeze();
   constexpr unsigned kRounds = 6;
   std::vector<Awaited<std::unique_ptr<StripeSet>>> got(kRounds * chunks.size());
   for (unsigned i = 0; i < got.size(); ++i) {
@@ -320,7 +331,7 @@ TEST_F(ZoneTest, LimitsAnswerAtOnce) {
   options.put_bytes_in_flight_max = 70 * kKiB;
   connect(options);
   const TestChunk chunk = make_chunk(1, 16);
-  for (const auto& server : servers_) server->signal(SIGSTOP);
+  for (const auto& server : servers_) server->freeze();
   std::vector<Awaited<std::unique_ptr<StripeSet>>> got(4);
   for (auto& one : got) {
     client_->get(chunk.id, chunk.pages(), kNoDeadline,
@@ -423,7 +434,7 @@ TEST_F(ZoneTest, AHostMayBeAName) {
 
 TEST(ZoneClient, DeadNodesAreNoErrorAndBadOptionsAre) {
   ZoneOptions options = patient_options(1, 0);
-  options.nodes = {{"", "127.0.0.1", free_port(), 1}};
+  options.nodes = {{"", "127.0.0.1", *free_port(), 1}};
   auto client = ZoneClient::create(options);
   ASSERT_TRUE(client);
   EXPECT_FALSE(get_and_compare(**client, make_chunk(1, 1)));

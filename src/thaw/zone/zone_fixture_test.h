@@ -115,12 +115,12 @@ inline bool get_and_compare(ZoneClient& client, const TestChunk& chunk) {
 class ZoneTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (!have_memcached()) GTEST_SKIP() << "memcached is not installed";
+    const std::string missing = MemcachedProcess::unavailable();
+    if (!missing.empty()) GTEST_SKIP() << missing;
   }
 
-  MemcachedProcess& add_server(std::vector<std::string> extra = {}) {
-    servers_.push_back(std::make_unique<MemcachedProcess>(std::move(extra)));
-    return *servers_.back();
+  void add_server(MemcachedOptions options = plain_memcached()) {
+    servers_.push_back(std::make_unique<ZoneServer>(std::move(options)));
   }
   std::vector<ZoneNodeAddress> addresses() const {
     std::vector<ZoneNodeAddress> nodes;
@@ -145,7 +145,7 @@ class ZoneTest : public testing::Test {
     return up;
   }
   /// The server that keeps a stripe, by asking all of them.
-  MemcachedProcess* keeper_of(const StripeId& id) const {
+  ZoneServer* keeper_of(const StripeId& id) const {
     for (const auto& server : servers_) {
       if (!server->load(id.key()).empty()) return server.get();
     }
@@ -155,7 +155,7 @@ class ZoneTest : public testing::Test {
     return {chunk.id, chunk.pages(), client_->shape(), static_cast<uint8_t>(index)};
   }
 
-  std::vector<std::unique_ptr<MemcachedProcess>> servers_;
+  std::vector<std::unique_ptr<ZoneServer>> servers_;
   std::unique_ptr<ZoneClient> client_;  // goes before its servers
 };
 

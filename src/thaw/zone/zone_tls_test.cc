@@ -20,15 +20,14 @@ class ZoneTlsTest : public ZoneTest {
     authority_->issue("worker", "DNS:worker");
     if (!memcached_has_tls()) GTEST_SKIP() << "this memcached has no TLS";
     for (int i = 0; i < 3; ++i) {
-      add_server({"-Z", "-o",
-                  "ssl_chain_cert=" + authority_->file("node.pem") +
-                      ",ssl_key=" + authority_->file("node.key") +
-                      ",ssl_ca_cert=" + authority_->file("ca.pem") + ",ssl_verify_mode=2"});
+      MemcachedOptions options = plain_memcached(
+          {"-o", "ssl_ca_cert=" + authority_->file("ca.pem") + ",ssl_verify_mode=2"});
+      options.certificate_file = authority_->file("node.pem");
+      options.key_file = authority_->file("node.key");
+      add_server(options);
     }
   }
-  static bool memcached_has_tls() {
-    return std::system((std::string(kMemcachedPath) + " -h | grep -q enable-ssl").c_str()) == 0;
-  }
+  static bool memcached_has_tls() { return std::system("memcached -h | grep -q enable-ssl") == 0; }
 
   std::unique_ptr<TestAuthority> authority_;
 };
@@ -47,7 +46,7 @@ TEST_F(ZoneTlsTest, ServesTheRightBytes) {
   servers_[0]->kill();
   for (const TestChunk& chunk : chunks) EXPECT_TRUE(get_and_compare(*client_, chunk));
   // Two callers at once, answers of 256 KiB abandoned in between.
-  servers_[0]->start();
+  servers_[0]->restart();
   ASSERT_TRUE(wait_until([&] { return count_up() == 3; }));
   for (int round = 0; round < 5; ++round) {
     for (const TestChunk& chunk : chunks) EXPECT_TRUE(get_and_compare(*client_, chunk));
