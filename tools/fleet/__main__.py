@@ -56,6 +56,9 @@ def run(options: Options, only: str) -> list[Row]:
         print(COLUMNS, flush=True)
         return run_all(fleet, only, say)
     finally:
+        # Whoever is impatient now would leave half of it behind.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         fleet.remove()
 
 

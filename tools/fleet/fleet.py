@@ -99,8 +99,7 @@ class Fleet:
     def remove(self):
         """Ends every process, then the network, then the files."""
         self.guest.end()
-        for server in self.servers:
-            server.end()
+        self.end_servers()
         for node in self.nodes:
             node.end()
         if self.origin:
@@ -174,6 +173,11 @@ get_timeout_ms = 1000
         self.servers.append(server)
         server.wait_ready()
         return server
+
+    def end_servers(self):
+        for server in self.servers:
+            server.end()
+        self.servers.clear()
 
     def wait_zone_up(self, config: Path | None = None):
         config = config or self.config()

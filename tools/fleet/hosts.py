@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+import urllib.parse
 from pathlib import Path
 
 from network import FleetError, Network
@@ -30,7 +31,7 @@ class Origin:
         # pylint: disable=consider-using-with
         self.process = subprocess.Popen(
             network.command("origin", *command),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
         )
         self.endpoint = self.read_line()["endpoint"]
 
@@ -56,7 +57,7 @@ class Origin:
 class CacheNode:
     """A stock memcached. Its counters go on where they were when it is started anew."""
 
-    COUNTERS = ("cmd_get", "get_hits")
+    COUNTERS = ("cmd_get", "get_hits", "delete_hits")
 
     def __init__(self, network: Network, name: str):
         self.network = network
@@ -78,7 +79,9 @@ class CacheNode:
         command = ["memcached", "-u", "root", "-l", self.network.addresses[self.name]]
         command += ["-p", NODE_PORT, "-U", 0, "-t", 1, "-m", NODE_MEMORY_MIB]
         # pylint: disable=consider-using-with
-        self.process = subprocess.Popen(self.network.command(self.name, *command))
+        self.process = subprocess.Popen(
+            self.network.command(self.name, *command), start_new_session=True
+        )
         deadline = time.monotonic() + START_MAX_S
         while True:
             try:
@@ -135,3 +138,23 @@ class CacheNode:
                     head = f"set other-{number}-{size} 0 0 {size} noreply\r\n".encode()
                     connection.sendall(head + bytes(size) + b"\r\n")
         return int(self.stats()["evictions"]) - before
+
+    def corrupt(self) -> int:
+        """Changes one bit of every value; of how many."""
+        with self.network.connect(self.name, NODE_PORT) as connection:
+            answers = connection.makefile("rb")
+            connection.sendall(b"lru_crawler metadump all\r\n")
+            keys = []
+            while (line := answers.readline()) != b"END\r\n":
+                if not line.startswith(b"key="):
+                    raise FleetError(f"memcached of {self.name} does not list its keys: {line!r}")
+                keys.append(urllib.parse.unquote_to_bytes(line.split()[0].removeprefix(b"key=")))
+            for number, key in enumerate(keys):
+                connection.sendall(b"get " + key + b"\r\n")
+                size = int(answers.readline().split()[3])
+                value = bytearray(answers.read(size + len(b"\r\nEND\r\n"))[:size])
+                value[number * 7919 % size] ^= 1 << number % 8  # header and stripe, all bits
+                connection.sendall(b"set %b 0 0 %d\r\n%b\r\n" % (key, size, value))
+                if (answer := answers.readline()) != b"STORED\r\n":
+                    raise FleetError(f"memcached of {self.name} does not store: {answer!r}")
+            return len(keys)

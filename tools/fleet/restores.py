@@ -60,7 +60,7 @@ class Guest:
         # pylint: disable=consider-using-with
         vmm = subprocess.Popen(
             [self.program, "--die-with-stdin"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
         )
         self.running.append(vmm)
         timer = threading.Timer(RESTORE_MAX_S, vmm.kill)
@@ -96,7 +96,8 @@ class PageServer:
         with open(self.log, "wb") as log:
             # pylint: disable=consider-using-with
             self.process = subprocess.Popen(
-                network.command("worker", *command), stdout=subprocess.PIPE, stderr=log, text=True
+                network.command("worker", *command),
+                stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True,
             )
         self.events: list[dict] = []
         self.changed = threading.Condition()
@@ -123,18 +124,21 @@ class PageServer:
         with self.changed:
             self.changed.wait_for(heard, READY_MAX_S)
         if not self.named("ready"):
-            raise FleetError(f"thaw restore did not get ready:\n{self.log_tail()}")
+            raise FleetError(f"thaw restore did not get ready: {self.state()}")
 
     def wait_logged(self, text: str):
         deadline = time.monotonic() + READY_MAX_S
         while text not in self.log.read_text():
-            if time.monotonic() > deadline:
-                raise FleetError(f"thaw restore never said '{text}':\n{self.log_tail()}")
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise FleetError(f"thaw restore never said '{text}': {self.state()}")
             time.sleep(0.01)
 
     def wait(self) -> int:
         """Its exit code, once it has ended by itself."""
-        code = self.process.wait(RESTORE_MAX_S)
+        try:
+            code = self.process.wait(RESTORE_MAX_S)
+        except subprocess.TimeoutExpired as error:
+            raise FleetError(f"thaw restore does not end: {self.state()}") from error
         self.reader.join()
         return code
 
@@ -150,8 +154,12 @@ class PageServer:
             self.process.kill()
             self.process.wait()
 
-    def log_tail(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+    def state(self) -> str:
+        """Its exit code and what it said last, for a message."""
+        code = self.process.poll()
+        text = "it runs" if code is None else f"exit code {code}"
+        said = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+        return ", ".join([text, *(line.strip() for line in said)])
 
 
 class Load:
@@ -195,9 +203,12 @@ class Load:
             if not self.changed.wait_for(enough, count * RESTORE_MAX_S):
                 raise FleetError(f"{count} restores have not ended in {count * RESTORE_MAX_S:.0f} s")
 
-    def end(self) -> list[Restore]:
+    def end(self, abandon: bool = False) -> list[Restore]:
+        """Waits for those under way, or kills them."""
         with self.changed:
             self.ending = True
+        if abandon:
+            self.guest.end()
         for thread in self.threads:
             thread.join()
         return self.restores
