@@ -108,6 +108,9 @@ class CacheNode:
     def stop(self):
         os.kill(self.process.pid, signal.SIGSTOP)
 
+    def is_stopped(self) -> bool:
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+
     def go_on(self):
         os.kill(self.process.pid, signal.SIGCONT)
 

@@ -22,6 +22,7 @@ LOG_TAIL_LINES = 6
 class Restore:
     """How one VMM fared."""
 
+    socket: Path
     begun: float
     exit_code: int
     report: dict | None  # None: it ended before it could tell
@@ -78,7 +79,7 @@ class Guest:
         hung = not timer.is_alive()
         timer.cancel()
         self.running.remove(vmm)
-        return Restore(begun, exit_code, report, hung)
+        return Restore(socket, begun, exit_code, report, hung)
 
     def end(self):
         for vmm in list(self.running):
@@ -125,6 +126,17 @@ class PageServer:
             self.changed.wait_for(heard, READY_MAX_S)
         if not self.named("ready"):
             raise FleetError(f"thaw restore did not get ready: {self.state()}")
+
+    def wait_ended(self, sessions: int):
+        """Until it has noticed that so many VMMs have gone, or has ended itself."""
+
+        def heard() -> bool:
+            names = [e.get("event") for e in self.events]
+            return "end_of_output" in names or names.count("session_ended") >= sessions
+
+        with self.changed:
+            if not self.changed.wait_for(heard, RESTORE_MAX_S):
+                raise FleetError(f"thaw restore does not notice that its VMMs ended: {self.state()}")
 
     def wait_logged(self, text: str):
         deadline = time.monotonic() + READY_MAX_S

@@ -19,7 +19,7 @@ from restores import PAGE_BYTES, Guest, Load, PageServer, Restore
 SERVERS = 2
 LANES = 2  # VMMs at once, a server
 RESTORES_BEFORE = 2  # the disturbance
-RESTORES_DURING = 6  # and once more where something must have healed
+RESTORES_DURING = 4  # and once more where something must have healed
 # While the zone has enough stripes of every chunk the origin is spared. Not down to the last chunk: on a
 # machine that is busy a get may run into its timeout.
 SPARED_SHARE = 0.15
@@ -88,6 +88,8 @@ def judge_restores(row: Row, restores: list[Restore], guest: Guest):
         if restore.report:
             row.bytes_compared += restore.report["pages_checked"] * PAGE_BYTES
             row.wrong_pages += restore.report["mismatch_count"]
+            for mismatch in restore.report["mismatches"][:1]:
+                row.promise(False, f"a wrong byte: {mismatch}")
             times.append(restore.report["from_handshake_ns"] / 1e6)
             checked = restore.report["pages_checked"] * PAGE_BYTES
             row.promise(checked >= guest.image_bytes, "a VMM did not compare its whole memory")
@@ -183,8 +185,10 @@ class Scenarios:
         except BaseException:
             during.load.end(abandon=True)
             raise
-        judge_restores(row, during.load.end(), self.fleet.guest)
+        restores = during.load.end()
+        judge_restores(row, restores, self.fleet.guest)
         for server in during.servers:
+            server.wait_ended(sum(r.socket == server.socket for r in restores))
             judge_server(row, server, server.stop())
         during.watch.read_into(row)
         violations = self.fleet.origin.report()["violations"]
@@ -254,6 +258,9 @@ class Scenarios:
             for node in self.some_nodes(1):
                 node.kill()
             during.more()
+        zone = self.fleet.run("tier", "status", config=self.fleet.config())["zone"]
+        told = zone["usable"] and zone["nodes_up"] == len(self.fleet.nodes) - 1
+        row.promise(told, f"thaw tier status does not know of one dead node: {zone}")
         self.judge_spared(row)
 
     def two_killed(self, row: Row):
@@ -298,6 +305,7 @@ class Scenarios:
             node.stop()
             try:
                 during.more()
+                row.promise(node.is_stopped(), f"{node.name} did not stay stopped")
             finally:
                 node.go_on()
         self.judge_spared(row)
