@@ -25,7 +25,8 @@ from pathlib import Path
 
 from fleet import Fleet, Options
 from network import FleetError, remove_leftovers, why_not
-from scenarios import Row, run_all
+from row import Row
+from scenarios import run_all
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COLUMNS = (
@@ -73,6 +74,10 @@ def main() -> int:
     parser.add_argument("--memory-mib", type=int, default=32, help="of the image; default 32")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    for needed in Fleet.programs(arguments.build):
+        if not needed.exists():
+            print(f"fleet: {needed} is missing; run `make build` first", file=sys.stderr)
+            return 1
     reason = why_not()
     if reason:
         print(f"fleet: SKIP: {reason}")

@@ -62,18 +62,20 @@ def write_with_one_byte_changed(image: Path, path: Path):
 class Fleet:
     """make() first; remove() at the end, whatever happened."""
 
+    @staticmethod
+    def programs(build: Path) -> list[Path]:
+        """thaw, the object store and the VMM."""
+        testing = build / "src/thaw/testing"
+        return [build / "thaw", testing / "thaw-fake-s3", testing / "thaw-fake-vmm"]
+
     def __init__(self, options: Options):
         self.options = options
-        self.thaw_program = options.build / "thaw"
-        testing = options.build / "src/thaw/testing"
-        self.s3_program = testing / "thaw-fake-s3"
+        self.thaw_program, self.s3_program, vmm = self.programs(options.build)
         names = [f"cache{i + 1}" for i in range(NODES)]
         self.network = Network(["worker", "origin", *names])
         self.directory = Path(tempfile.gettempdir()) / f"{PREFIX}{run_id()}"
         image = self.directory / "memory"
-        self.guest = Guest(
-            testing / "thaw-fake-vmm", image, options.memory_mib * 2**20, options.seed
-        )
+        self.guest = Guest(vmm, image, options.memory_mib * 2**20, options.seed)
         self.origin: Origin | None = None
         self.node_names = names
         self.nodes: list[CacheNode] = []
