@@ -36,9 +36,8 @@ COLUMNS = (
 
 
 def say(row: Row):
-    zone = "-"
-    if row.zone:
-        zone = "/".join(str(row.zone.get(name, "-")) for name in ("hits", "hits_degraded", "misses"))
+    counters = ("hits", "degraded", "misses")
+    zone = "/".join(str(row.tier("zone", name)) for name in counters) if row.tiers else "-"
     stripes = f"{row.stripes_hit}/{row.stripes_asked}"
     restore_ms = "-" if row.restore_ms is None else f"{row.restore_ms:.0f}"
     print(

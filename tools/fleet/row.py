@@ -20,7 +20,7 @@ class Row:
     origin_gets: int = 0
     stripes_asked: int = 0
     stripes_hit: int = 0
-    zone: dict | None = None  # what thaw counted, if it tells
+    tiers: dict = field(default_factory=dict)  # what thaw counted: tier, counter, sum over servers
     restore_ms: float | None = None
     note: str = ""
     broken: list[str] = field(default_factory=list)
@@ -30,12 +30,22 @@ class Row:
         if not kept:
             self.broken.append(otherwise)
 
+    def add_tiers(self, tiers: dict):
+        for tier in ("local", "zone", "origin"):
+            sums = self.tiers.setdefault(tier, {})
+            for name, count in tiers.get(tier, {}).items():
+                if isinstance(count, int):
+                    sums[name] = sums.get(name, 0) + count
+
+    def tier(self, tier: str, counter: str) -> int:
+        return self.tiers.get(tier, {}).get(counter, 0)
+
     def as_json(self) -> dict:
         return asdict(self)
 
 
 class Watch:
-    """What was counted from its making to read()."""
+    """What the servers counted from its making to read_into()."""
 
     def __init__(self, fleet: Fleet):
         self.fleet = fleet
@@ -77,6 +87,16 @@ def judge_restores(row: Row, restores: list[Restore], guest: Guest):
     row.restore_ms = statistics.median(times) if times else None
 
 
+def judge_counters(row: Row):
+    """What thaw counted agrees with itself and with what the servers counted."""
+    missed = row.tier("zone", "misses") + row.tier("zone", "corrupt")
+    read = row.tier("origin", "chunks")
+    row.promise(read == missed, f"the zone missed {missed} chunks, the origin gave {read}")
+    row.promise(row.origin_gets >= read, f"{read} chunks with {row.origin_gets} reads of the origin")
+    damaged = row.tier("origin", "corrupt")
+    row.promise(damaged == 0, f"{damaged} chunks from an honest origin counted as damaged")
+
+
 def judge_server(row: Row, server: PageServer, exit_code: int):
     row.promise(
         exit_code == 0, f"thaw restore did not end as if all were well: {server.state()}"
@@ -85,7 +105,7 @@ def judge_server(row: Row, server: PageServer, exit_code: int):
         row.chunks += ended["chunks"]
         came_up = ended["end"] in ("vmm_exited", "complete")
         row.promise(came_up, f"a session ended as {ended['end']}: {ended.get('message')}")
-    for tiers in server.named("tiers"):
-        row.zone = row.zone or {}
-        for name, count in tiers["zone"].items():
-            row.zone[name] = row.zone.get(name, 0) + count
+    counted = server.named("tiers")
+    row.promise(len(counted) == 1, "thaw restore did not say what its tiers have done")
+    for event in counted:
+        row.add_tiers(event["tiers"])

@@ -13,7 +13,7 @@ from pathlib import Path
 from fleet import DATA_STRIPES, PARITY_STRIPES, Fleet, write_with_one_byte_changed
 from network import FleetError
 from restores import Guest, Load
-from row import Row, Watch, judge_restores, judge_server
+from row import Row, Watch, judge_counters, judge_restores, judge_server
 
 SERVERS = 2
 LANES = 2  # VMMs at once, a server
@@ -107,6 +107,7 @@ class Scenarios:
             server.wait_ended(sum(r.socket == server.socket for r in restores))
             judge_server(row, server, server.stop())
         during.watch.read_into(row)
+        judge_counters(row)
         violations = self.fleet.origin.report()["violations"]
         row.promise(not violations, f"the S3 requests break rules: {violations}")
 
@@ -275,6 +276,7 @@ class Scenarios:
             dropped = during.watch.of_node(node.name, "delete_hits")
         row.note = f"{changed} stripes changed, {dropped} dropped"
         row.promise(dropped > 0, f"{node.name} lies and thaw did not drop a stripe")
+        row.promise(row.tier("zone", "stripes_corrupt") > 0, f"{node.name} lies and nothing counted it")
         self.judge_spared(row)
 
     def restarted(self, row: Row):
@@ -355,6 +357,7 @@ class Scenarios:
         watch.read_into(row)
         row.promise(row.origin_gets == 0, "an origin that is cut was read")
         row.promise(row.stripes_asked == 0, "nodes that are cut were read")
+        row.promise(row.tier("local", "hits") == self.snapshot_chunks, "the disk did not serve it all")
 
     def nothing_left(self, row: Row):
         """No tier has the page: the VMM must not live to read a wrong one, and thaw says why."""
