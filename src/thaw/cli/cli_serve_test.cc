@@ -63,6 +63,9 @@ TEST_F(RestoreTest, ServesAVmmAndEndsWithIt) {
   EXPECT_EQ(ended["event"], "session_ended");
   EXPECT_THAT(std::string(ended["end"]), testing::AnyOf("vmm_exited", "complete"));
   EXPECT_GT(ended["faults"], 0);
+  const Json tiers = event_of(*server)["tiers"];
+  EXPECT_GT(tiers["origin"]["chunks"], 0);
+  EXPECT_EQ(tiers["memory"]["misses"], tiers["origin"]["chunks"]);
   const Outcome outcome = server->wait();
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.out, "");
@@ -137,6 +140,7 @@ TEST_F(RestoreTest, ADamagedChunkFailsTheSessionAndTheExitCode) {
   const Json ended = event_of(*server);
   EXPECT_EQ(ended["end"], "failed");
   EXPECT_NE(ended["message"], "");
+  EXPECT_GT(event_of(*server)["tiers"]["origin"]["corrupt"], 0);
   const Outcome outcome = server->wait();
   EXPECT_EQ(outcome.exit_code, 5) << outcome.err;
   EXPECT_EQ(outcome.json()["error"]["code"], "corrupt");

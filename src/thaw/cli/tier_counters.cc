@@ -87,12 +87,6 @@ JsonObject tier_counters(const TierStack& tiers) {
   return object;
 }
 
-JsonObject tiers_event(const TierStack& tiers) {
-  JsonObject event;
-  event.set("event", "tiers").set("tiers", tier_counters(tiers));
-  return event;
-}
-
 std::string tiers_text(const TierStack& tiers) {
   std::string text = "chunks: ";
   if (tiers.local() != nullptr) {

@@ -12,9 +12,7 @@ namespace thaw {
 /// without is left out.
 JsonObject tier_counters(const TierStack& tiers);
 
-/// The event of a serving verb that ends: {"event": "tiers", ...}.
-JsonObject tiers_event(const TierStack& tiers);
-/// "chunks: 12 from memory, ..."
+/// "chunks: 12 from the disk, ..."
 std::string tiers_text(const TierStack& tiers);
 
 }  // namespace thaw

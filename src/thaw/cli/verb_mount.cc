@@ -48,13 +48,13 @@ Result<void> run_mount(const Settings& settings, const MountRequest& request, Ou
   out.event(mounted, "mounted: tenant " + settings.tenant + " on " + request.directory);
   const Result<void> outcome = mount->run();
   interrupt.reset();  // before the mount it stops
-  out.event(tiers_event(path->tiers()), tiers_text(path->tiers()));
   const MountCounters& counters = mount->counters();
   JsonObject unmounted;
   unmounted.set("event", "unmounted")
       .set("reads", counters.reads.load())
       .set("read_bytes", counters.read_bytes.load())
       .set("chunks", path->tiers().origin().counters().chunks.load())
+      .set("tiers", tier_counters(path->tiers()))
       .set("read_errors", counters.read_errors.load())
       .set("refused_stores", counters.refused_stores.load());
   out.event(unmounted, "unmounted: " + std::to_string(counters.reads.load()) + " reads, " +

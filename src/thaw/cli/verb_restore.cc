@@ -139,7 +139,9 @@ Result<void> run_restore(const Settings& settings, const RestoreRequest& request
                        " of memory, on " + request.uffd);
   const Result<void> outcome = server->run();
   interrupt.reset();  // before the server it stops
-  out.event(tiers_event(path->tiers()), tiers_text(path->tiers()));
+  JsonObject done;
+  done.set("event", "tiers").set("tiers", tier_counters(path->tiers()));
+  out.event(done, tiers_text(path->tiers()));
   return outcome;
 }
 

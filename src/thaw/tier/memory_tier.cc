@@ -42,7 +42,8 @@ ChunkRef MemoryTier::lookup(const ChunkId& id) {
     entries.policy->hit(entry->second);
     return entries.slots[entry->second];
   });
-  (found ? counters_.hits : counters_.misses).fetch_add(1, std::memory_order_relaxed);
+  // Who finds nothing goes on to fetch(), which counts the miss.
+  if (found) counters_.hits.fetch_add(1, std::memory_order_relaxed);
   return found;
 }
 
@@ -51,6 +52,7 @@ void MemoryTier::fetch(const ChunkRequest& request, Completion done) {
     done(std::move(found));
     return;
   }
+  counters_.misses.fetch_add(1, std::memory_order_relaxed);
   below_.fetch(request, [this, done = std::move(done)](Result<ChunkRef> result) {
     if (result) insert(*result);
     done(std::move(result));

@@ -33,7 +33,7 @@ class MemoryTier final : public ChunkSource {
  public:
   struct Counters {
     std::atomic<uint64_t> hits{0};
-    std::atomic<uint64_t> misses{0};
+    std::atomic<uint64_t> misses{0};  // fetches that went below
     std::atomic<uint64_t> evictions{0};
   };
 

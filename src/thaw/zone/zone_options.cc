@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/zone/zone_options.h"
 
+#include <set>
+
 #include "thaw/base/name.h"
 #include "thaw/zone/stripe.h"
 
@@ -24,7 +26,11 @@ std::string ZoneNodeAddress::effective_name() const {
 }
 
 Result<void> validate_zone_nodes(const std::vector<ZoneNodeAddress>& nodes) {
+  std::set<std::string> names;
   for (const ZoneNodeAddress& node : nodes) {
+    if (!names.insert(node.effective_name()).second) {
+      return fail(ErrorCode::kInvalid, "two zone nodes are called " + quote(node.effective_name()));
+    }
     if (node.host.empty() || node.port == 0) {
       return fail(ErrorCode::kInvalid,
                   "zone node " + quote(node.effective_name()) + " needs a host and a port");
