@@ -63,7 +63,7 @@ class Turnstile final : public ChunkSource {
       state.held.emplace_back(request, done);
       return false;
     });
-    if (passes) below_.fetch(request, std::move(done));
+    if (passes) below_.fetch(request, counted(request, std::move(done)));
   }
   void promote(const ChunkId& id) override { below_.promote(id); }
   std::string describe() const override { return "turnstile -> " + below_.describe(); }
@@ -77,7 +77,7 @@ class Turnstile final : public ChunkSource {
       state.passed += state.held.size();
       return std::exchange(state.held, {});
     });
-    for (const auto& [request, done] : held) below_.fetch(request, done);
+    for (const auto& [request, done] : held) below_.fetch(request, counted(request, done));
   }
   /// Fetches that went down.
   uint64_t passed() const {
@@ -86,6 +86,8 @@ class Turnstile final : public ChunkSource {
   uint64_t held() const {
     return state_.with([](const State& state) { return state.held.size(); });
   }
+  /// Of those that went down, the faults that have not been answered.
+  uint64_t faults_under_way() const { return faults_.load(); }
 
  private:
   struct State {
@@ -93,7 +95,17 @@ class Turnstile final : public ChunkSource {
     uint64_t passed = 0;
     std::deque<std::pair<ChunkRequest, Completion>> held;
   };
+  Completion counted(const ChunkRequest& request, Completion done) {
+    if (request.priority != Priority::kFault) return done;
+    ++faults_;
+    return [this, done = std::move(done)](Result<ChunkRef> result) {
+      --faults_;
+      done(std::move(result));
+    };
+  }
+
   ChunkSource& below_;
+  std::atomic<uint64_t> faults_{0};
   Guarded<State> state_;
 };
 
@@ -197,6 +209,13 @@ class TieredRestoreTest : public testing::Test {
 
   /// Makes a snapshot of `pages` and puts it into the bucket.
   std::unique_ptr<TieredSnapshot> freeze(uint64_t pages = 1024, uint64_t seed = 1) {
+    MemoryStore made;
+    auto snapshot = make(made, pages, seed);
+    upload(made);
+    return snapshot;
+  }
+  /// The same chunks each time; only the manifest differs.
+  std::unique_ptr<TieredSnapshot> make(MemoryStore& made, uint64_t pages, uint64_t seed) {
     SnapshotFixtureOptions options;
     options.name = "snapshot-" + std::to_string(seed);
     options.seed = seed;
@@ -204,9 +223,7 @@ class TieredRestoreTest : public testing::Test {
     options.memory_pages = pages;
     options.zero_share = 0.2;
     options.vmstate_bytes = 0;
-    MemoryStore made;
     auto snapshot = std::make_unique<TieredSnapshot>(make_snapshot(made, options));
-    upload(made);
     snapshot->image_path = dir_.file("memory-" + std::to_string(seed));
     CHECK(replace_file(snapshot->image_path, snapshot->fixture.oracle(ImageKind::kMemory), 0600)
               .has_value());
@@ -216,7 +233,7 @@ class TieredRestoreTest : public testing::Test {
     return snapshot;
   }
   void upload(const MemoryStore& from) {
-    const auto store = open_store(s3_, server_->options().account);
+    const auto store = open_store(s3_, S3Account{});
     ASSERT_TRUE(from.list("", [&](const std::string& key, uint64_t) -> Result<void> {
       ASSIGN_OR_RETURN(const Bytes bytes, from.get(key, kGiB));
       const PutRequest request{key, bytes};
@@ -288,7 +305,7 @@ class TieredRestoreTest : public testing::Test {
 
   void open_tiers(const TierOptions& options) {
     close_tiers();
-    store_ = open_store(s3_, server_->options().account);
+    store_ = open_store(s3_, S3Account{});
     workers_.emplace(3, 65536);
     auto stack = TierStack::create(*store_, *workers_, options);
     ASSERT_TRUE(stack) << stack.error().message;
