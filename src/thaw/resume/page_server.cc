@@ -90,8 +90,9 @@ Result<void> PageServer::run() {
                                  std::to_string(options_.handshake_timeout_ms) + " ms"});
       }
     }
-    clients_.remove_if([](const Client& client) { return client.done; });
     if (accepting() && entries[1].revents != 0) accept_clients();
+    // After both: who is done must not be met, refused and counted again.
+    clients_.remove_if([](const Client& client) { return client.done; });
     reap_sessions();
   }
   clients_.clear();

@@ -258,6 +258,26 @@ TEST_F(RefusedHandshakeTest, ARestoreAboveTheLimitIsRefusedAtOnce) {
   EXPECT_NE(outcome.error().message.find("restores_max"), std::string::npos);
 }
 
+TEST_F(RefusedHandshakeTest, ARefusedRestoreCountsOnce) {
+  PageServerOptions options;
+  options.sessions_max = 3;
+  options.restores_max = 1;
+  options.restore_settle_ms = 3'600'000;
+  serve(options);
+  FakeVmmOptions held = vmm_options();
+  held.hold_before_exit = true;
+  auto first = *FakeVmm::start(held);
+  ASSERT_TRUE(first->wait_for(FakeVmmEvent::Kind::kReport));
+  EXPECT_EQ(run_vmm(vmm_options()).signal, SIGKILL);
+  first->proceed();
+  EXPECT_TRUE(first->wait().passed()) << first->wait().describe();
+  // The third of three is still served.
+  const FakeVmmResult third = run_vmm(vmm_options());
+  EXPECT_TRUE(third.passed()) << third.describe();
+  EXPECT_FALSE(join());
+  EXPECT_EQ(summaries_.size(), 2u);
+}
+
 TEST_F(RefusedHandshakeTest, ASessionThatHasSettledLeavesRoom) {
   PageServerOptions options;
   options.sessions_max = 2;
