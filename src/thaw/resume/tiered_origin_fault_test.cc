@@ -99,6 +99,28 @@ TEST_F(TieredOriginFaultTest, AnswersThatAreNotS3AreRetried) {
   expect_retried({.garbage_rate = kRate}, S3Fault::kGarbage);
 }
 
+TEST_F(TieredOriginFaultTest, AnswersThatStallAreRetried) {
+  constexpr uint64_t kStalls = 3;
+  s3_.stall_ms = 300;
+  reopen();
+  server_->set_chaos({.stall_rate = 1, .only = {S3Operation::kGet}, .first = 5, .count = kStalls});
+  SCOPED_TRACE(server_->describe());
+  expect_restored(*snapshot_);
+  EXPECT_EQ(faults_met(S3Fault::kStall), kStalls);
+  EXPECT_GE(store_->counters().timeouts, kStalls);
+  EXPECT_GE(origin_gets(), chunks() + kStalls);
+  EXPECT_EQ(origin().errors, 0u);
+}
+
+TEST_F(TieredOriginFaultTest, AnOriginThatNeverAnswersFailsClosedAtTheDeadline) {
+  server_->set_chaos({.hold = true, .only = {S3Operation::kGet}});
+  PageServerOptions options;
+  options.session.fetch_timeout_ms = 300;
+  expect_fails_closed(*snapshot_, ErrorCode::kUnavailable, {"cannot get s3://"}, options);
+  EXPECT_GT(store_->counters().deadlines_passed, 0u);
+  EXPECT_EQ(origin().chunks, 0u);
+}
+
 TEST_F(TieredOriginFaultTest, EverythingAtOnceIsRetried) {
   server_->set_chaos({.seed = 3,
                       .error_rate = 0.1,
@@ -231,6 +253,32 @@ TEST_F(TieredOriginGoneTest, WithEmptyCachesARestoreFailsClosedAndSaysWhy) {
   open_tiers(with_local());
   expect_fails_closed(*snapshot_, ErrorCode::kUnavailable, {"nothing.invalid", "host is unknown"});
   EXPECT_GT(stack_->origin().counters().errors, 0u);
+}
+
+TEST_F(TieredOriginGoneTest, AnOutageInTheMiddleFailsClosedAndWhatCameIsNotAskedForAgain) {
+  const uint64_t came = snapshot_->chunk_count() / 2;
+  s3_.attempts_max = 2;
+  open_tiers(with_local());
+  turnstile_->close_after(came);
+  const Restored restored = restore(*snapshot_, [&] {
+    EXPECT_TRUE(wait_until(
+        [&] { return turnstile_->held() > 0 && stack_->origin().counters().chunks == came; }));
+    server_->set_chaos({.throttle_rate = 1});
+    turnstile_->open();
+  });
+  EXPECT_TRUE(restored.vmm.signal == SIGKILL || restored.vmm.signal == SIGBUS)
+      << restored.vmm.describe();
+  ASSERT_FALSE(restored.outcome);
+  EXPECT_EQ(restored.outcome.error().code, ErrorCode::kUnavailable);
+  EXPECT_THAT(restored.outcome.error().message, testing::HasSubstr("SlowDown"));
+  EXPECT_GT(faults_met(S3Fault::kThrottle), 0u);
+  stack_->finish_fills();
+
+  server_->set_chaos({});
+  count_anew();
+  expect_restored(*snapshot_);
+  EXPECT_EQ(stack_->local()->counters().hits, came);
+  EXPECT_EQ(origin_gets(), snapshot_->chunk_count() - came);
 }
 
 TEST_F(TieredOriginGoneTest, AWarmLocalTierResumes) {

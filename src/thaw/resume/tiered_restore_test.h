@@ -9,6 +9,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
+#include <csignal>
 #include <deque>
 #include <filesystem>
 #include <functional>
@@ -336,8 +339,9 @@ class TieredRestoreTest : public testing::Test {
     return std::make_unique<TieredServer>(socket, snapshot, *turnstile_, *workers_, options);
   }
   /// Resumes one VMM through the tiers that are open; `meanwhile` runs while it touches.
-  Restored restore(const TieredSnapshot& snapshot, const std::function<void()>& meanwhile = {}) {
-    const auto server = serve(snapshot);
+  Restored restore(const TieredSnapshot& snapshot, const std::function<void()>& meanwhile = {},
+                   const PageServerOptions& options = {}) {
+    const auto server = serve(snapshot, options);
     Restored restored;
     auto vmm = FakeVmm::start(server->vmm_options());
     if (!vmm) {
@@ -366,8 +370,9 @@ class TieredRestoreTest : public testing::Test {
   }
   /// The VMM must be ended before it reads a byte that cannot be had, and the error says why.
   void expect_fails_closed(const TieredSnapshot& snapshot, ErrorCode code,
-                           const std::vector<std::string>& reasons) {
-    const Restored restored = restore(snapshot);
+                           const std::vector<std::string>& reasons,
+                           const PageServerOptions& options = {}) {
+    const Restored restored = restore(snapshot, {}, options);
     // The poisoned page may end it before the signal does.
     EXPECT_TRUE(restored.vmm.signal == SIGKILL || restored.vmm.signal == SIGBUS)
         << restored.vmm.describe();
