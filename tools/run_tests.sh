@@ -50,9 +50,10 @@ reserve_huge_pages
 part "unit, property and end-to-end tests" release_tests
 part "QEMU driver" qemu_tests
 part "real VM from an encrypted store" python3 tools/demo.py --check
+part "hosts in network namespaces" python3 tools/fleet --check
 part "address and undefined-behaviour sanitizers" address_tests
 part "thread sanitizer" thread_tests
-part "fuzzers" tools/fuzz.sh "${FUZZ_SECONDS:-30}"
+part "fuzzers" tools/fuzz.sh "${FUZZ_SECONDS:-20}"
 part "checks: format, layers, clang, clang-tidy" tools/check.sh
 echo
 echo "$passed passed, 0 failed"
