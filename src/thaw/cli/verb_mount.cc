@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/cli/interrupt.h"
-#include "thaw/cli/reload.h"
+#include "thaw/cli/serving_signals.h"
 #include "thaw/cli/tier_counters.h"
 #include "thaw/cli/verbs.h"
 #include "thaw/cli/workspace.h"
@@ -17,19 +16,7 @@ Result<void> run_mount(const Settings& settings, const MountRequest& request, Ou
   ASSIGN_OR_RETURN(Workspace workspace, Workspace::open(settings));
   TRY(workspace.catalog().active_root());
 
-  // The signals are blocked before a worker is made; what they stop is known only afterwards.
-  std::atomic<SnapshotMount*> serving{nullptr};
-  std::atomic<bool> stopped{false};
-  std::atomic<TierStack*> reloading{nullptr};
-  ASSIGN_OR_RETURN(auto interrupt, Interrupt::watch(
-                                       [&](int) {
-                                         stopped = true;
-                                         if (SnapshotMount* mount = serving) mount->stop();
-                                       },
-                                       [&] {
-                                         TierStack* tiers = reloading;
-                                         if (tiers != nullptr) reload_nodes(settings, *tiers);
-                                       }));
+  ASSIGN_OR_RETURN(auto signals, ServingSignals::watch(settings));
   TierOptions tiers = settings.config.tiers;
   tiers.memory.bytes_max = settings.config.mount_memory_bytes;
   ASSIGN_OR_RETURN(const auto path, ReadPath::open(workspace.catalog().store(),
@@ -37,9 +24,7 @@ Result<void> run_mount(const Settings& settings, const MountRequest& request, Ou
   ASSIGN_OR_RETURN(const auto mount,
                    SnapshotMount::create(options, workspace.catalog(), workspace.keys(),
                                          path->source(), request.directory));
-  serving = mount.get();
-  reloading = &path->tiers();
-  if (stopped) mount->stop();
+  signals->attach([&] { mount->stop(); }, path->tiers());
   JsonObject mounted;
   mounted.set("event", "mounted")
       .set("directory", request.directory)
@@ -47,7 +32,7 @@ Result<void> run_mount(const Settings& settings, const MountRequest& request, Ou
       .set("pid", ::getpid());
   out.event(mounted, "mounted: tenant " + settings.tenant + " on " + request.directory);
   const Result<void> outcome = mount->run();
-  interrupt.reset();  // before the mount it stops
+  signals.reset();  // before the mount it stops
   const MountCounters& counters = mount->counters();
   JsonObject unmounted;
   unmounted.set("event", "unmounted")

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/base/name.h"
 #include "thaw/cli/export_images.h"
-#include "thaw/cli/interrupt.h"
-#include "thaw/cli/reload.h"
+#include "thaw/cli/serving_signals.h"
 #include "thaw/cli/tier_counters.h"
 #include "thaw/cli/verbs.h"
 #include "thaw/cli/workspace.h"
@@ -104,19 +103,7 @@ Result<void> run_restore(const Settings& settings, const RestoreRequest& request
   }
   ASSIGN_OR_RETURN(const auto image, ResumeImage::make(std::move(snapshot.manifest)));
 
-  // The signals are blocked before a worker is made; who they stop is known only afterwards.
-  std::atomic<PageServer*> serving{nullptr};
-  std::atomic<bool> stopped{false};
-  std::atomic<TierStack*> reloading{nullptr};
-  ASSIGN_OR_RETURN(auto interrupt, Interrupt::watch(
-                                       [&](int) {
-                                         stopped = true;
-                                         if (PageServer* server = serving) server->stop();
-                                       },
-                                       [&] {
-                                         TierStack* tiers = reloading;
-                                         if (tiers != nullptr) reload_nodes(settings, *tiers);
-                                       }));
+  ASSIGN_OR_RETURN(auto signals, ServingSignals::watch(settings));
   TierOptions tiers = settings.config.tiers;
   tiers.memory.bytes_max = settings.config.restore_memory_bytes;
   ASSIGN_OR_RETURN(const auto path, ReadPath::open(workspace.catalog().store(), workers, tiers));
@@ -125,9 +112,7 @@ Result<void> run_restore(const Settings& settings, const RestoreRequest& request
   ASSIGN_OR_RETURN(const auto server,
                    PageServer::create(request.uffd, image, path->source(), path->workers(), options,
                                       std::move(observer)));
-  serving = server.get();
-  reloading = &path->tiers();
-  if (stopped) server->stop();
+  signals->attach([&] { server->stop(); }, path->tiers());
   JsonObject ready;
   ready.set("event", "ready")
       .set("name", request.name)
@@ -138,7 +123,7 @@ Result<void> run_restore(const Settings& settings, const RestoreRequest& request
   out.event(ready, "ready: " + request.name + ", " + human_bytes(image->memory().bytes) +
                        " of memory, on " + request.uffd);
   const Result<void> outcome = server->run();
-  interrupt.reset();  // before the server it stops
+  signals.reset();  // before the server it stops
   JsonObject done;
   done.set("event", "tiers").set("tiers", tier_counters(path->tiers()));
   out.event(done, tiers_text(path->tiers()));

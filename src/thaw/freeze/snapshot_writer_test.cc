@@ -13,6 +13,7 @@
 #include "thaw/freeze/seal_pipeline.h"
 #include "thaw/freeze/snapshot_verify.h"
 #include "thaw/testing/faulty_store.h"
+#include "thaw/testing/forwarding_store.h"
 #include "thaw/testing/freeze_fixture.h"
 
 namespace thaw {
@@ -370,35 +371,15 @@ TEST_F(FreezeTest, LeaksNoDescriptor) {
 }
 
 /// Takes chunks and forgets them.
-class ForgetfulStore final : public ObjectStore {
+class ForgetfulStore final : public ForwardingStore {
  public:
-  std::string describe() const override { return "forgetful"; }
+  using ForwardingStore::ForwardingStore;
+
   Result<std::vector<PutOutcome>> put_if_absent(std::span<const PutRequest> requests) override {
     if (requests[0].key.find("/chunks/") == std::string::npos)
       return inner_.put_if_absent(requests);
     return std::vector(requests.size(), PutOutcome::kCreated);
   }
-  Result<void> replace(const std::string& key, ByteSpan data) override {
-    return inner_.replace(key, data);
-  }
-  Result<Bytes> get(const std::string& key, uint64_t bytes_max) const override {
-    return inner_.get(key, bytes_max);
-  }
-  Result<void> get_into(const std::string& key, MutableByteSpan out) const override {
-    return inner_.get_into(key, out);
-  }
-  Result<void> get_range(const std::string& key, uint64_t offset,
-                         MutableByteSpan out) const override {
-    return inner_.get_range(key, offset, out);
-  }
-  Result<bool> exists(const std::string& key) const override { return inner_.exists(key); }
-  Result<void> remove(const std::string& key) override { return inner_.remove(key); }
-  Result<void> list(const std::string& prefix, const Visit& visit) const override {
-    return inner_.list(prefix, visit);
-  }
-
- private:
-  MemoryStore inner_;
 };
 
 uint64_t peak_resident_kib() {
@@ -425,7 +406,8 @@ TEST_F(FreezeTest, MemoryStaysUnderItsBound) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
-      ForgetfulStore store;
+      MemoryStore inner;
+      ForgetfulStore store(inner);
       FreezeFixture fixture(store);
       FreezeOptions options;
       options.chunk_bytes = chunk_bytes;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "thaw/chunk/sealed_chunk.h"
+#include "thaw/testing/forwarding_store.h"
 #include "thaw/testing/memory_store.h"
 #include "thaw/testing/snapshot_fixture.h"
 #include "thaw/tier/page_reader.h"
@@ -21,9 +22,9 @@ namespace thaw {
 namespace {
 
 // Keeps what start_get() was asked for until the test lets it go.
-class LaterStore final : public ObjectStore {
+class LaterStore final : public ForwardingStore {
  public:
-  explicit LaterStore(MemoryStore& inner) : inner_(inner) {}
+  using ForwardingStore::ForwardingStore;
 
   void start_get(const std::string& key, MutableByteSpan out, Deadline,
                  GetDone done) const override {
@@ -42,31 +43,7 @@ class LaterStore final : public ObjectStore {
     for (const auto& answer : waiting) answer();
   }
 
-  std::string describe() const override { return "later"; }
-  Result<std::vector<PutOutcome>> put_if_absent(std::span<const PutRequest> requests) override {
-    return inner_.put_if_absent(requests);
-  }
-  Result<void> replace(const std::string& key, ByteSpan data) override {
-    return inner_.replace(key, data);
-  }
-  Result<Bytes> get(const std::string& key, uint64_t bytes_max) const override {
-    return inner_.get(key, bytes_max);
-  }
-  Result<void> get_into(const std::string& key, MutableByteSpan out) const override {
-    return inner_.get_into(key, out);
-  }
-  Result<void> get_range(const std::string& key, uint64_t offset,
-                         MutableByteSpan out) const override {
-    return inner_.get_range(key, offset, out);
-  }
-  Result<bool> exists(const std::string& key) const override { return inner_.exists(key); }
-  Result<void> remove(const std::string& key) override { return inner_.remove(key); }
-  Result<void> list(const std::string& prefix, const Visit& visit) const override {
-    return inner_.list(prefix, visit);
-  }
-
  private:
-  MemoryStore& inner_;
   mutable Guarded<std::vector<std::function<void()>>> waiting_;
   mutable std::atomic<int> asked_{0};
 };
