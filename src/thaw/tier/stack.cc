@@ -11,10 +11,10 @@ namespace {
 
 constexpr unsigned kThreadsMax = 1024;
 
-/// Waiting takes care of itself (another process ends, somebody frees the disk); these do not.
-bool needs_a_person(ErrorCode code) {
-  return code == ErrorCode::kInvalid || code == ErrorCode::kUnsupported ||
-         code == ErrorCode::kDenied || code == ErrorCode::kNotFound;
+/// The configuration does not fit the file. Everything else is a disk that fails, is missing, full,
+/// read-only or another process's: a cache is not worth a VM that does not resume.
+bool is_misconfigured(ErrorCode code) {
+  return code == ErrorCode::kInvalid || code == ErrorCode::kUnsupported;
 }
 
 }  // namespace
@@ -68,7 +68,7 @@ Result<std::unique_ptr<TierStack>> TierStack::create(const ObjectStore& store, W
       stack->local_ = std::make_unique<LocalTier>(*stack->disk_cache_, options.local->verify_always,
                                                   workers, *stack->fills_, *below);
       below = stack->local_.get();
-    } else if (needs_a_person(cache.error().code)) {
+    } else if (is_misconfigured(cache.error().code)) {
       return fail(std::move(cache).error());
     } else {
       log_error("running without the disk cache: " + cache.error().message);

@@ -55,9 +55,9 @@ struct WorkerOptions {
 /// Owns the tiers; borrows the store and the workers.
 class TierStack {
  public:
-  /// A disk cache that cannot be opened (in use by another process, disk full or failing) is logged
-  /// and left out: slower, not broken. kInvalid, kUnsupported and kDenied are returned, because
-  /// somebody has to change something.
+  /// A disk cache that cannot be opened (another process's, disk full, missing, read-only, failing)
+  /// is logged and left out: slower, not broken. An error only if the options contradict themselves
+  /// or the file: kInvalid, kUnsupported.
   static Result<std::unique_ptr<TierStack>> create(const ObjectStore& store, WorkerPool& workers,
                                                    const TierOptions& options);
   ~TierStack() { close(); }

@@ -123,12 +123,23 @@ TEST_F(TierStackTest, RunsWithoutADiskThatAnotherHas) {
   EXPECT_EQ(second->origin().counters().chunks, count());
 }
 
-TEST_F(TierStackTest, ADiskCacheThatIsNoneIsAnError) {
+TEST_F(TierStackTest, RunsWithoutADiskThatIsMissing) {
   TierOptions options = with_local();
   options.local->cache.path = dir_.file("missing/cache");
+  const auto stack = make(options);
+  ASSERT_NE(stack, nullptr);
+  EXPECT_EQ(stack->local(), nullptr);
+  read_all(*stack);
+}
+
+TEST_F(TierStackTest, AFileOfAnotherShapeIsAnErrorThatNamesIt) {
+  make(with_local());
+  TierOptions options = with_local();
+  options.local->cache.slot_bytes = 2 * kSlotBytes;
   const auto stack = TierStack::create(store_, workers_, options);
   ASSERT_FALSE(stack);
-  EXPECT_NE(stack.error().message.find("missing"), std::string::npos) << stack.error().message;
+  EXPECT_NE(stack.error().message.find(dir_.file("cache")), std::string::npos)
+      << stack.error().message;
 }
 
 TEST_F(TierStackTest, ClosingDropsNothingThatWaitsToBeWritten) {

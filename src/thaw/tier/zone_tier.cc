@@ -49,7 +49,7 @@ ChunkRef ZoneTier::assemble(const ChunkRequest& request, StripeSet& stripes) {
   } else {
     outcome = fail(buffer.error());
   }
-  log_warning("the zone's stripes are dropped: " + outcome.error().message);
+  log_warning("the zone's stripes are not taken: " + outcome.error().message);
   return nullptr;
 }
 

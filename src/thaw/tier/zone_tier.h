@@ -23,7 +23,7 @@ class ZoneTier final : public ChunkSource {
   struct Counters {
     std::atomic<uint64_t> hits{0};  // verified
     std::atomic<uint64_t> misses{0};
-    std::atomic<uint64_t> corrupt{0};  // stripes that did not make the chunk; they are removed
+    std::atomic<uint64_t> corrupt{0};  // stripes that did not make the chunk; a fill replaces them
     std::atomic<uint64_t> fills{0};
     std::atomic<uint64_t> fills_refused{0};  // a queue was full
   };
