@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "thaw/base/bytes.h"
+#include "thaw/base/progress.h"
 #include "thaw/base/result.h"
 #include "thaw/base/units.h"
-#include "thaw/base/progress.h"
 #include "thaw/image/manifest.h"
 #include "thaw/store/object_store.h"
 

@@ -15,12 +15,12 @@
 #include <functional>
 #include <vector>
 
+#include "thaw/base/progress.h"
 #include "thaw/base/result.h"
 #include "thaw/base/units.h"
 #include "thaw/crypto/secret.h"
 #include "thaw/freeze/chunk_uploader.h"
 #include "thaw/freeze/image_source.h"
-#include "thaw/base/progress.h"
 #include "thaw/freeze/snapshot_ledger.h"
 #include "thaw/store/object_store.h"
 

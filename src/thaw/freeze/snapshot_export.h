@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <string>
 
-#include "thaw/base/result.h"
 #include "thaw/base/progress.h"
+#include "thaw/base/result.h"
 #include "thaw/image/manifest.h"
 #include "thaw/store/object_store.h"
 

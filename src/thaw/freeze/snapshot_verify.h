@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
+#include "thaw/base/progress.h"
 #include "thaw/base/result.h"
 #include "thaw/crypto/key_provider.h"
-#include "thaw/base/progress.h"
 #include "thaw/store/catalog.h"
 
 namespace thaw {

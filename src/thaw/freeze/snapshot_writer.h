@@ -14,11 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include "thaw/base/progress.h"
 #include "thaw/base/result.h"
 #include "thaw/chunk/sealed_chunk.h"
 #include "thaw/crypto/key_provider.h"
 #include "thaw/freeze/image_source.h"
-#include "thaw/base/progress.h"
 #include "thaw/image/manifest.h"
 #include "thaw/store/catalog.h"
 
