@@ -95,9 +95,10 @@ class Restores {
 // Restores from a zone that has the whole snapshot; nothing else keeps a chunk.
 class ZoneRestores {
  public:
-  ZoneRestores(Restores& restores, const BenchZone& servers) : restores_(restores) {
+  ZoneRestores(Restores& restores, const BenchZone& servers, unsigned parity)
+      : restores_(restores) {
     tiers_ = *TierStack::create(restores.store(), workers_,
-                                {.memory = {.bytes_max = 0}, .zone = servers.options(1)});
+                                {.memory = {.bytes_max = 0}, .zone = servers.options(parity)});
     BenchZone::wait_until_up(*tiers_->zone_client(), servers.servers.size());
     Progress progress;
     const auto warmed = warm(*tiers_, restores.chunks(), progress);
@@ -124,32 +125,40 @@ std::vector<Comparison> bench_node_lost(const BenchScale& scale) {
   constexpr unsigned kServers = 6;
   const BenchZone whole(kServers);
   const BenchZone broken(kServers);
-  ZoneRestores with_all(restores, whole);
-  ZoneRestores with_one_lost(restores, broken);
+  ZoneRestores whole_4_1(restores, whole, 1);
+  ZoneRestores lost_4_1(restores, broken, 1);
+  ZoneRestores whole_4_2(restores, whole, 2);
+  ZoneRestores lost_4_2(restores, broken, 2);
   broken.servers[0]->kill();
   const auto lost_over_whole = [&](const std::string& name, const std::string& what,
-                                   const SessionOptions& session) {
+                                   const SessionOptions& session, ZoneRestores& lost,
+                                   ZoneRestores& all) {
     return compare(
         {.name = name, .what = what, .unit = "ms", .target = 1.1}, scale.rounds(),
-        [&] { return with_one_lost.run_ms(session); }, [&] { return with_all.run_ms(session); });
+        [&] { return lost.run_ms(session); }, [&] { return all.run_ms(session); });
   };
   // A guest that waits for one chunk after the other: a read of 4+1 that has lost a node waits for
   // the slowest of four instead of the fourth of five, and there is nothing to hide it behind.
   const Comparison on_demand = lost_over_whole(
-      "zone_node_lost", "restore on demand from the zone, one of six servers dead over none", {});
+      "zone_node_lost", "restore on demand from the zone, one of six servers dead over none", {},
+      lost_4_1, whole_4_1);
   SessionOptions prefault;
   prefault.prefault = Prefault::kAll;
   prefault.prefault_lanes = 8;
   const Comparison prefaulted =
-      lost_over_whole("zone_node_lost_prefault", "the same with a prefault of 8 lanes", prefault);
-  const auto extra = static_cast<double>(with_one_lost.extra_origin_gets());
+      lost_over_whole("zone_node_lost_prefault", "the same with a prefault of 8 lanes", prefault,
+                      lost_4_1, whole_4_1);
+  const Comparison two_parities =
+      lost_over_whole("zone_node_lost_4_2", "on demand, chunks cut 4+2", {}, lost_4_2, whole_4_2);
+  const auto extra =
+      static_cast<double>(lost_4_1.extra_origin_gets() + lost_4_2.extra_origin_gets());
   Comparison gets;
   gets.name = "zone_node_lost_origin_gets";
   gets.what = "extra GETs at the origin in all these restores";
   gets.unit = "GETs";
   gets.ratio = {extra, extra, extra};
   gets.ours = extra;
-  return {on_demand, prefaulted, gets};
+  return {on_demand, prefaulted, two_parities, gets};
 }
 
 double resident_mib() {

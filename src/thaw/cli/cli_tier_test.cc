@@ -183,6 +183,25 @@ TEST_F(CliTierTest, NodesAreReadAgainOnHangup) {
   EXPECT_EQ(serving->wait().exit_code, 0);
 }
 
+TEST_F(CliTierTest, TheDoctorLooksAtEveryTier) {
+  SKIP_WITHOUT_MEMCACHED();
+  ASSERT_EQ(run({"init"}).exit_code, 0);
+  const auto found = [&](const std::string& check) {
+    const Json report = Json::parse(run({"doctor", "--json"}).out);
+    for (const Json& one : report["checks"]) {
+      if (one["check"] == check)
+        return std::string(one["health"]) + ": " + std::string(one["found"]);
+    }
+    return std::string("no such check");
+  };
+  EXPECT_THAT(found("store"), HasSubstr("ok: s3://"));
+  EXPECT_EQ(found("store writable"), "no such check");
+  EXPECT_THAT(found("disk cache"), HasSubstr("ok: "));
+  EXPECT_EQ(found("zone"), "ok: 5 nodes, all up");
+  nodes_[3]->kill();
+  EXPECT_THAT(found("zone"), HasSubstr(nodes_[3]->address()));
+}
+
 TEST_F(CliTierTest, WhatIsWrongIsSaidClearly) {
   ASSERT_EQ(run({"init"}).exit_code, 0);
   write("thaw.toml", "");

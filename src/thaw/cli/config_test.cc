@@ -159,7 +159,7 @@ tls_ca_file = "/etc/thaw/zone.pem"
   EXPECT_EQ(config->s3.endpoint, "http://127.0.0.1:9000");
   EXPECT_EQ(config->s3.addressing, S3Addressing::kPath);
   EXPECT_EQ(config->s3_key.secret_access_key, "secret");
-  EXPECT_EQ(config->tiers.origin.in_flight_max, 32u);
+  EXPECT_EQ(config->tiers.origin.requests_max, 32u);
   ASSERT_TRUE(config->tiers.local);
   EXPECT_EQ(config->tiers.local->cache.bytes_max, 10 * kGiB);
   EXPECT_EQ(config->tiers.local->cache.policy, PolicyKind::kLruK);

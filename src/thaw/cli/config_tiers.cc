@@ -120,7 +120,7 @@ Result<void> read_s3(ConfigSection section, Config& config) {
 }
 
 Result<void> read_origin(ConfigSection section, TierOptions& tiers) {
-  section.count("requests_max", 1, 65'536, tiers.origin.in_flight_max);
+  section.count("requests_max", 1, 65'536, tiers.origin.requests_max);
   section.count("fault_reserve", 0, 65'535, tiers.origin.fault_reserve);
   section.count("queued_max", 1, 1'000'000'000, tiers.origin.queued_max);
   section.count("fills_max", 1, 65'536, tiers.fills_max);
@@ -163,7 +163,7 @@ Result<void> read_zone(ConfigSection section, TierOptions& tiers) {
   section.count("connect_timeout_ms", 1, kMsMax, zone.node.connect_timeout_ms);
   section.count("threads", 1, 64, zone.threads);
   section.count("ttl_s", 0, 1'000'000'000, zone.node.ttl_s);
-  section.size("item_size_max", zone.item_bytes_max, any_size);
+  section.size("item_bytes_max", zone.item_bytes_max, any_size);
   section.text("tls_ca_file", ca_file);
   section.text("tls_cert_file", cert_file);
   section.text("tls_key_file", key_file);

@@ -56,7 +56,8 @@ Finding examine_directory(const std::string& directory) {
 void examine_store(const Settings& settings, std::vector<Finding>& findings) {
   if (!settings.store) {
     findings.push_back({"store", Health::kWarn, "none is configured",
-                        "give --store dir:PATH, set THAW_STORE, or set store in the config"});
+                        "give --store dir:PATH or s3://BUCKET/PREFIX, set THAW_STORE, or set store "
+                        "in the config"});
     return;
   }
   const auto store = open_store(settings);
@@ -78,7 +79,40 @@ void examine_store(const Settings& settings, std::vector<Finding>& findings) {
                             settings.tenant,
                         ""});
   }
-  findings.push_back(examine_directory(settings.store->substr(settings.store->find(':') + 1)));
+  constexpr std::string_view kDirectory = "dir:";
+  if (settings.store->starts_with(kDirectory)) {
+    findings.push_back(examine_directory(settings.store->substr(kDirectory.size())));
+  }
+}
+
+Finding examine_disk_cache(const std::string& path) {
+  const Result<DiskCacheInspection> found = inspect_disk_cache(path);
+  if (found) {
+    return {"disk cache", Health::kOk,
+            path + ", " + format_share(found->slots_used, found->geometry.slots) + " full" +
+                (found->locked ? ", used by process " + std::to_string(found->owner_pid) : ""),
+            ""};
+  }
+  if (found.error().code == ErrorCode::kNotFound) {
+    const std::string directory = path.substr(0, path.find_last_of('/') + 1);
+    if (::faccessat(AT_FDCWD, directory.c_str(), W_OK | X_OK, AT_EACCESS) == 0) {
+      return {"disk cache", Health::kOk, path + " is made at the first use", ""};
+    }
+    return {"disk cache", Health::kWarn, directory + ": " + std::strerror(errno),
+            "make the directory: until then thaw runs without the disk cache"};
+  }
+  return {"disk cache", Health::kWarn, found.error().message, ""};
+}
+
+Finding examine_zone(const ZoneOptions& options) {
+  const auto zone = ZoneClient::create(options);
+  if (!zone) return {"zone", Health::kFail, zone.error().message, "correct [zone]"};
+  const Result<void> all = wait_for_zone(**zone);
+  if (all) {
+    return {"zone", Health::kOk, format_count(options.nodes.size(), "node") + ", all up", ""};
+  }
+  return {"zone", Health::kWarn, all.error().message,
+          "look at memcached there, and at the network"};
 }
 
 Finding examine_keyring(const Settings& settings) {
@@ -103,6 +137,9 @@ Result<void> run_doctor(const Result<Settings>& settings, Output& out) {
   if (settings) {
     examine_store(*settings, findings);
     findings.push_back(examine_keyring(*settings));
+    const TierOptions& tiers = settings->config.tiers;
+    if (tiers.local) findings.push_back(examine_disk_cache(tiers.local->cache.path));
+    if (tiers.zone) findings.push_back(examine_zone(*tiers.zone));
   }
   TextTable table;
   std::vector<JsonObject> objects;

@@ -118,7 +118,7 @@ TEST_F(TieredOverloadTest, AFullQueueBeforeTheOriginRefusesAndSaysSo) {
   const auto snapshot = freeze(2048);
   server_->set_chaos({.hold = true, .only = {S3Operation::kGet}});
   TierOptions options = tiers();
-  options.origin = {.in_flight_max = 2, .fault_reserve = 1, .queued_max = 4};
+  options.origin = {.requests_max = 2, .fault_reserve = 1, .queued_max = 4};
   open_tiers(options);
   // The prefault goes on without what is refused, and faults find room when it has passed.
   PageServerOptions eager;
@@ -159,7 +159,7 @@ class TieredFairnessTest : public TieredOverloadTest {
     count_anew();
     hold_answers();
     TierOptions options = tiers();
-    options.origin = {.in_flight_max = kInFlight, .fault_reserve = 1};
+    options.origin = {.requests_max = kInFlight, .fault_reserve = 1};
     open_tiers(options);
     large_server_ = serve(*large_, prefault_all());
     large_vmm_ = *FakeVmm::start(held(large_server_->vmm_options()));

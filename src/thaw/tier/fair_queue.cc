@@ -9,9 +9,9 @@
 namespace thaw {
 
 Result<void> FairQueueOptions::validate() const {
-  if (in_flight_max == 0 || fault_reserve >= in_flight_max) {
+  if (requests_max == 0 || fault_reserve >= requests_max) {
     return fail(ErrorCode::kInvalid,
-                "the origin's in_flight_max must be at least 1 and above its fault_reserve");
+                "the origin's requests_max must be at least 1 and above its fault_reserve");
   }
   if (queued_max == 0) return fail(ErrorCode::kInvalid, "queued_max must be at least 1");
   return {};
@@ -43,7 +43,7 @@ void FairQueue::fetch(const ChunkRequest& request, Completion done) {
   const bool queued = state_.with([&](State& state) {
     if (state.queued >= options_.queued_max) return false;
     ++state.queued;
-    if (state.in_flight >= options_.in_flight_max) {
+    if (state.in_flight >= options_.requests_max) {
       counters_.waited.fetch_add(1, std::memory_order_relaxed);
     }
     Lane& lane = request.priority == Priority::kFault ? state.faults : state.prefetches;
@@ -90,9 +90,9 @@ void FairQueue::promote(const ChunkId& id) {
 
 // What may go next, if anything may.
 std::optional<FairQueue::Waiting> FairQueue::next(State& state) {
-  const bool fault = !state.faults.empty() && state.in_flight < options_.in_flight_max;
-  const bool prefetch = !state.prefetches.empty() &&
-                        state.in_flight < options_.in_flight_max - options_.fault_reserve;
+  const bool fault = !state.faults.empty() && state.in_flight < options_.requests_max;
+  const bool prefetch =
+      !state.prefetches.empty() && state.in_flight < options_.requests_max - options_.fault_reserve;
   if (!fault && !prefetch) return std::nullopt;
   --state.queued;
   ++state.in_flight;
@@ -139,7 +139,7 @@ void FairQueue::dispatch(Waiting waiting) {
 }
 
 std::string FairQueue::describe() const {
-  return "fair_queue(" + std::to_string(options_.in_flight_max) + ") -> " + below_.describe();
+  return "fair_queue(" + std::to_string(options_.requests_max) + ") -> " + below_.describe();
 }
 
 }  // namespace thaw

@@ -21,7 +21,7 @@
 namespace thaw {
 
 struct FairQueueOptions {
-  uint32_t in_flight_max = 64;   // requests under way below
+  uint32_t requests_max = 64;    // requests under way below
   uint32_t fault_reserve = 16;   // of them, those that prefetches leave to faults
   uint32_t queued_max = 65'536;  // requests that wait; above: kExhausted
 

@@ -40,7 +40,7 @@ class FairQueueTest : public testing::Test {
   }
 
   HeldSource below_;
-  FairQueue queue_{{.in_flight_max = 2, .fault_reserve = 1, .queued_max = 8}, below_};
+  FairQueue queue_{{.requests_max = 2, .fault_reserve = 1, .queued_max = 8}, below_};
   int arrived_ = 0;
   int failed_ = 0;
   Error last_error_{ErrorCode::kInvalid, ""};
@@ -106,8 +106,8 @@ TEST_F(FairQueueTest, WhatWaitedPastItsDeadlineIsNotAskedFor) {
 }
 
 TEST_F(FairQueueTest, RefusesOptionsThatMakeNoSense) {
-  EXPECT_FALSE((FairQueueOptions{.in_flight_max = 0, .fault_reserve = 0}.validate()));
-  EXPECT_FALSE((FairQueueOptions{.in_flight_max = 4, .fault_reserve = 4}.validate()));
+  EXPECT_FALSE((FairQueueOptions{.requests_max = 0, .fault_reserve = 0}.validate()));
+  EXPECT_FALSE((FairQueueOptions{.requests_max = 4, .fault_reserve = 4}.validate()));
   EXPECT_FALSE((FairQueueOptions{.queued_max = 0}.validate()));
   EXPECT_TRUE(FairQueueOptions().validate());
 }
@@ -133,7 +133,7 @@ class InstantSource final : public ChunkSource {
 
 TEST(FairQueueThreads, EveryRequestIsAnsweredOnce) {
   InstantSource below;
-  FairQueue queue({.in_flight_max = 4, .fault_reserve = 1}, below);
+  FairQueue queue({.requests_max = 4, .fault_reserve = 1}, below);
   constexpr int kThreads = 4;
   constexpr int kRequests = 5'000;
   std::atomic<int> answered{0};
