@@ -25,6 +25,8 @@ namespace {
 
 constexpr unsigned kThreadsMax = 256;
 constexpr uint32_t kReadaheadKbMax = 64 * 1024;
+/// Far above what the kernel takes; nothing but a message of libfuse hangs on it.
+constexpr int kConnectionEndMs = 1000;
 
 // What libfuse said last on this thread: it reports why a mount failed in no other way.
 thread_local std::string last_words;
@@ -81,6 +83,7 @@ class SnapshotMount::Session {
   void tune();
   void wait_for_end();
   void clean_stained();
+  void wait_for_connection_end();
   void unmount();
 
   const MountOptions options_;
@@ -227,7 +230,9 @@ Result<void> SnapshotMount::Session::run() {
     tune();
     wait_for_end();
     // Served meanwhile: an unmount may ask the server.
-    if (try_unmount(mountpoint_, device_) == UnmountOutcome::kBusy) {
+    const UnmountOutcome outcome = try_unmount(mountpoint_, device_);
+    if (outcome == UnmountOutcome::kDone) wait_for_connection_end();
+    if (outcome == UnmountOutcome::kBusy) {
       log_warning(mountpoint_ +
                   " is in use and is detached: who has its files open keeps the pages "
                   "that are cached and gets errors for the others");
@@ -238,6 +243,14 @@ Result<void> SnapshotMount::Session::run() {
   workers_.clear();
   unmount();
   return started;
+}
+
+// The kernel ends the connection with the last reference to the mount, which may be a moment later
+// if somebody was just looking at it. libfuse takes a connection that lasts for a mount that it has
+// to take off, and complains on standard error when there is none.
+void SnapshotMount::Session::wait_for_connection_end() {
+  pollfd connection{fuse_session_fd(fuse_), 0, 0};
+  ::poll(&connection, 1, kConnectionEndMs);  // an error is always told, and is the end
 }
 
 void SnapshotMount::Session::unmount() {
