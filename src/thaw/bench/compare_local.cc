@@ -19,6 +19,7 @@
 #include "thaw/testing/held_source.h"
 #include "thaw/testing/temp_dir.h"
 #include "thaw/tier/local_tier.h"
+#include "thaw/tier/stack.h"
 
 namespace thaw {
 namespace {
@@ -26,7 +27,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr uint32_t kPages = kChunkBytesDefault / kPageBytes;
-constexpr unsigned kThreads = 2;
+
+// Of both ways: as many as a worker has.
+unsigned thread_count() { return WorkerOptions().thread_count(); }
 
 class LocalBench {
  public:
@@ -51,7 +54,7 @@ class LocalBench {
 
   double ours_gb_per_s() {
     drop_page_cache();
-    WorkerPool workers(kThreads, 65536);
+    WorkerPool workers(thread_count(), 65536);
     WorkerPool fills(1, 16);
     HeldSource nothing;
     LocalTier tier(*cache_, /*verify_always=*/false, workers, fills, nothing);
@@ -77,7 +80,7 @@ class LocalBench {
     std::atomic<size_t> next{0};
     std::vector<std::thread> threads;
     const Clock::time_point begin = Clock::now();
-    for (unsigned t = 0; t < kThreads; ++t) {
+    for (unsigned t = 0; t < thread_count(); ++t) {
       threads.emplace_back([&] {
         AlignedBuffer buffer(kChunkBytesDefault);
         for (size_t at = next++; at < count_; at = next++) {

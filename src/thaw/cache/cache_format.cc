@@ -2,6 +2,9 @@
 #include "thaw/cache/cache_format.h"
 
 #include <xxhash.h>
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h>  // AVX2 and AVX-512 where the machine has them; same values
+#endif
 
 #include <algorithm>
 #include <string>
