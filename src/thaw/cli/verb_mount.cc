@@ -24,7 +24,14 @@ Result<void> run_mount(const Settings& settings, const MountRequest& request, Ou
   ASSIGN_OR_RETURN(const auto mount,
                    SnapshotMount::create(options, workspace.catalog(), workspace.keys(),
                                          path->source(), request.directory));
-  signals->attach([&] { mount->stop(); }, path->tiers());
+  // A read that waits for an origin that does not answer would hold up the unmount until its
+  // deadline.
+  signals->attach(
+      [&] {
+        mount->stop();
+        path->tiers().interrupt();
+      },
+      path->tiers());
   JsonObject mounted;
   mounted.set("event", "mounted")
       .set("directory", request.directory)

@@ -45,9 +45,8 @@ void PageFiller::fault_absent(uint64_t page, const PageLocation& location) {
     return;
   }
   counters_.chunks.fetch_add(1, std::memory_order_relaxed);
-  const ChunkRequest request =
-      context_.fetches.request(context_.image.manifest(), number, Priority::kFault);
-  if (ChunkRef ref = context_.source.lookup(request.id)) {
+  const Manifest& manifest = context_.image.manifest();
+  if (ChunkRef ref = context_.source.lookup(manifest.clear.chunks[number].id)) {
     counters_.hits.fetch_add(1, std::memory_order_relaxed);
     serve(page, location, *ref);
     hold(number, std::move(ref));
@@ -59,6 +58,8 @@ void PageFiller::fault_absent(uint64_t page, const PageLocation& location) {
   if (!*pass) return;
   waiting_[number].push_back(page);
   context_.fetches.begin();
+  // The request has a deadline and so reads the clock: only for what is not in memory.
+  const ChunkRequest request = context_.fetches.request(manifest, number, Priority::kFault);
   context_.source.fetch(request, [this, number, pass](Result<ChunkRef> result) {
     context_.fetches.end();
     context_.host.retry(
