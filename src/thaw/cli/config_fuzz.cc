@@ -17,9 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   CHECK(config->freeze.validate().has_value());
   CHECK(config->restore.validate().has_value());
-  CHECK(config->restore_tiers.validate().has_value());
   CHECK(config->restore_workers.validate().has_value());
   CHECK(config->mount.validate().has_value());
-  CHECK(config->mount_tiers.validate().has_value());
+  CHECK(config->tiers.validate().has_value());
   return 0;
 }
