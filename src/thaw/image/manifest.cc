@@ -101,6 +101,42 @@ Result<Image> parse_image(ByteReader& reader, std::span<const uint32_t> chunk_pa
   return image;
 }
 
+constexpr size_t kHotSetBytesMin = sizeof(uint32_t) + sizeof(uint64_t);
+constexpr size_t kZeroRunBytes = 2 * sizeof(uint32_t);
+
+// A run that covered a page with data would turn it into zeros, so the map is asked.
+const char* fault_of(const HotSet& hot, const Manifest& manifest) {
+  if (hot.chunks > manifest.clear.chunks.size()) return "it has more hot chunks than chunks";
+  const Image* memory = manifest.find(ImageKind::kMemory);
+  if (memory == nullptr) {
+    return hot.chunks == 0 && hot.zero_runs.empty() ? nullptr : "it is hot and has no memory";
+  }
+  uint64_t free_from = 0;
+  for (const PageRun& run : hot.zero_runs) {
+    if (run.count == 0 || run.page < free_from) return "its zero runs are empty or out of order";
+    if (run.end() > memory->map.page_count()) return "a zero run goes past the end of the memory";
+    const PageLocation location = memory->map.locate(run.page);
+    if (!location.zero || location.count < run.count) return "a zero run covers data";
+    free_from = run.end();
+  }
+  return nullptr;
+}
+
+Result<HotSet> parse_hot_set(ByteReader& reader) {
+  HotSet hot;
+  hot.chunks = reader.get<uint32_t>();
+  const uint64_t count = reader.get<uint64_t>();
+  if (!reader.ok() || count > reader.remaining() / kZeroRunBytes) {
+    return malformed("the hot set is cut");
+  }
+  hot.zero_runs.resize(static_cast<size_t>(count));
+  for (PageRun& run : hot.zero_runs) {
+    run.page = reader.get<uint32_t>();
+    run.count = reader.get<uint32_t>();
+  }
+  return hot;
+}
+
 SecretBytes encode_secret(const Manifest& manifest) {
   // Sized first, so that no stale copy of the keys is left behind by a growing buffer.
   size_t bytes = manifest.chunk_keys.size() + 2 * sizeof(uint32_t);
@@ -108,6 +144,8 @@ SecretBytes encode_secret(const Manifest& manifest) {
     bytes += 1 + 2 + image.name.size() + 8 + 8 + image.map.extents().size_bytes();
   }
   for (const auto& [key, value] : manifest.annotations) bytes += 2 + key.size() + 4 + value.size();
+  const bool hot = manifest.clear.layout == Layout::kHot;
+  if (hot) bytes += kHotSetBytesMin + manifest.hot.zero_runs.size() * kZeroRunBytes;
 
   Bytes plain;
   plain.reserve(bytes);
@@ -125,6 +163,14 @@ SecretBytes encode_secret(const Manifest& manifest) {
   for (const auto& [key, value] : manifest.annotations) {
     writer.put_text<uint16_t>(key);
     writer.put_text<uint32_t>(value);
+  }
+  if (hot) {
+    writer.put(manifest.hot.chunks);
+    writer.put(uint64_t{manifest.hot.zero_runs.size()});
+    for (const PageRun& run : manifest.hot.zero_runs) {
+      writer.put(static_cast<uint32_t>(run.page));
+      writer.put(static_cast<uint32_t>(run.count));
+    }
   }
   CHECK(plain.size() == bytes);
   SecretBytes secret = SecretBytes::copy_of(plain);
@@ -164,6 +210,8 @@ Result<Bytes> encode_manifest(const Manifest& manifest, const KeyProvider& keys)
   CHECK(manifest.chunk_keys.size() == manifest.clear.chunks.size() * kKeyBytes);
   CHECK(manifest.images.size() <= kImagesMax && manifest.annotations.size() <= kAnnotationsMax);
   for (const Image& image : manifest.images) CHECK(validate_image(image));
+  CHECK(manifest.clear.layout == Layout::kHot || manifest.hot.chunks == 0);
+  CHECK(fault_of(manifest.hot, manifest) == nullptr);
   const Bytes clear = encode_clear(manifest.clear);
   const SecretBytes secret = encode_secret(manifest);
   return make_envelope(kKind, clear, secret.span(), keys);
@@ -198,6 +246,10 @@ Result<Manifest> decode_manifest(ByteSpan bytes, const KeyProvider& keys) {
     std::string key(reader.get_text<uint16_t>());
     std::string value(reader.get_text<uint32_t>());
     manifest.annotations.emplace_back(std::move(key), std::move(value));
+  }
+  if (manifest.clear.layout == Layout::kHot) {
+    ASSIGN_OR_RETURN(manifest.hot, parse_hot_set(reader));
+    if (const char* fault = fault_of(manifest.hot, manifest)) return malformed(fault);
   }
   if (!reader.at_end()) return malformed("the sealed plane has a wrong length");
   return manifest;

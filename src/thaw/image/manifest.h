@@ -50,6 +50,15 @@ struct ChunkEntry {
   uint32_t pages = 0;
 };
 
+/// What layout kHot says of the memory image besides its page map: what a resume loads first.
+struct HotSet {
+  /// Chunks [0, chunks) of the table hold the recorded working set, in the order in which they are
+  /// to be loaded: stage after stage, sorted by address inside a stage.
+  uint32_t chunks = 0;
+  /// Recorded pages that no chunk holds, because they are zero. Ascending, disjoint.
+  std::vector<PageRun> zero_runs;
+};
+
 /// What stands in clear.
 struct ManifestClear {
   uint64_t root_id = 0;      // every chunk is in this root
@@ -64,6 +73,7 @@ struct Manifest {
   SecretBytes chunk_keys;  // kKeyBytes for each chunk
   std::vector<Image> images;
   std::vector<std::pair<std::string, std::string>> annotations;
+  HotSet hot;  // empty unless the layout is kHot
 
   ByteSpan chunk_key(uint32_t chunk) const;
   /// The image of that kind and, for disks, that name; nullptr if there is none.

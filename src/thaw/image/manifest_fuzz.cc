@@ -24,7 +24,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                                         input.subspan(std::min(clear_bytes + 1, size)), keys);
   const Result<Manifest> manifest = decode_manifest(envelope, keys);
   if (!manifest) return 0;
-  // What is accepted can be used: every page has a place inside its chunk.
+  // What is accepted can be used: hot chunks exist, hot zero runs are zero, and every page has a
+  // place inside its chunk.
+  CHECK(manifest->hot.chunks <= manifest->clear.chunks.size());
+  for (const PageRun& run : manifest->hot.zero_runs) {
+    const PageLocation location = manifest->find(ImageKind::kMemory)->map.locate(run.page);
+    CHECK(location.zero && location.count >= run.count);
+  }
   for (const Image& image : manifest->images) {
     image.map.for_each_run(0, image.map.page_count(), [&](uint64_t, const PageLocation& run) {
       if (run.zero) return;

@@ -44,6 +44,13 @@ RC_GTEST_PROP(Manifest, RoundTripOfAnything, ()) {
     image.map = *PageMap::make(page, std::move(extents), chunk_pages);
     manifest.images.push_back(std::move(image));
   }
+  if (manifest.clear.layout == Layout::kHot && image_count > 0) {
+    manifest.hot.chunks = *rc::gen::inRange<uint32_t>(0, chunk_count + 1);
+    const PageMap& memory = manifest.images[0].map;
+    memory.for_each_run(0, memory.page_count(), [&](uint64_t page, const PageLocation& run) {
+      if (run.zero && *rc::gen::arbitrary<bool>()) manifest.hot.zero_runs.push_back({page, 1});
+    });
+  }
   const auto notes = *rc::gen::arbitrary<std::vector<std::pair<std::string, std::string>>>();
   manifest.annotations = notes;
 
@@ -55,6 +62,8 @@ RC_GTEST_PROP(Manifest, RoundTripOfAnything, ()) {
   RC_ASSERT(decoded->clear.layout == manifest.clear.layout);
   RC_ASSERT(decoded->clear.chunks.size() == manifest.clear.chunks.size());
   RC_ASSERT(decoded->chunk_keys.equals(manifest.chunk_keys.span()));
+  RC_ASSERT(decoded->hot.chunks == manifest.hot.chunks);
+  RC_ASSERT(decoded->hot.zero_runs == manifest.hot.zero_runs);
   RC_ASSERT(decoded->annotations == manifest.annotations);
   RC_ASSERT(decoded->images.size() == manifest.images.size());
   for (size_t i = 0; i < manifest.images.size(); ++i) {

@@ -4,29 +4,68 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <numeric>
+#include <set>
+
+#include "thaw/image/sealed_object.h"
 #include "thaw/testing/fixed_keys.h"
 
 namespace thaw {
 namespace {
 
+constexpr ObjectKind kKind{{'T', 'H', 'A', 'W', 'W', 'S', 'E', 'T'}, 1, "working set"};
+
+ChunkEntry chunk_of(uint32_t number, uint32_t pages) {
+  return {ChunkId{sha256(std::as_bytes(std::span(&number, 1)))}, pages};
+}
+
 WorkingSet small_set() {
-  return {ManifestId{sha256(as_bytes("m"))}, 3, {{2, 4, 1, 3}, {9, 1, 0, 1}}};
+  WorkingSet set;
+  set.manifest = ManifestId{sha256(as_bytes("m"))};
+  set.recordings = {{{{2, 0, false}, {9, 5, true}, {3, 5, false}}}, {{{3, 1, false}}}};
+  Pack pack;
+  pack.kind = PackKind::kFaasnap;
+  pack.chunks = {chunk_of(1, 2), chunk_of(2, 1)};
+  pack.chunk_keys = SecretBytes::random(2 * kKeyBytes);
+  pack.extents = {{9, 0, 0, 1}, {2, 0, 1, 1}, {3, 1, 0, 1}};
+  set.packs.push_back(std::move(pack));
+  return set;
+}
+
+void expect_equal(const WorkingSet& a, const WorkingSet& b) {
+  EXPECT_EQ(a.manifest, b.manifest);
+  EXPECT_EQ(a.recordings, b.recordings);
+  ASSERT_EQ(a.packs.size(), b.packs.size());
+  for (size_t i = 0; i < a.packs.size(); ++i) {
+    EXPECT_EQ(a.packs[i].kind, b.packs[i].kind);
+    EXPECT_EQ(a.packs[i].extents, b.packs[i].extents);
+    EXPECT_TRUE(a.packs[i].chunk_keys.equals(b.packs[i].chunk_keys.span()));
+    ASSERT_EQ(a.packs[i].chunks.size(), b.packs[i].chunks.size());
+    for (size_t k = 0; k < a.packs[i].chunks.size(); ++k) {
+      EXPECT_EQ(a.packs[i].chunks[k].id, b.packs[i].chunks[k].id);
+      EXPECT_EQ(a.packs[i].chunks[k].pages, b.packs[i].chunks[k].pages);
+    }
+  }
 }
 
 TEST(WorkingSet, RoundTrip) {
   const FixedKeys keys;
   const WorkingSet set = small_set();
   const Bytes bytes = *encode_working_set(set, keys);
-  const WorkingSet decoded = *decode_working_set(bytes, set.manifest, 10, keys);
-  EXPECT_EQ(decoded.recordings, 3u);
-  EXPECT_EQ(decoded.runs, set.runs);
+  expect_equal(*decode_working_set(bytes, set.manifest, 10, keys), set);
+  const std::vector<ChunkEntry> chunks = *decode_working_set_chunks(bytes);
+  ASSERT_EQ(chunks.size(), 2u);
+  EXPECT_EQ(chunks[1].id, chunk_of(2, 1).id);
 }
 
 TEST(WorkingSet, BelongsToOneManifestAndItsMemory) {
   const FixedKeys keys;
   const WorkingSet set = small_set();
   const Bytes bytes = *encode_working_set(set, keys);
-  EXPECT_FALSE(decode_working_set(bytes, ManifestId{sha256(as_bytes("other"))}, 10, keys));
+  const Result<WorkingSet> stray =
+      decode_working_set(bytes, ManifestId{sha256(as_bytes("other"))}, 10, keys);
+  ASSERT_FALSE(stray);
+  EXPECT_NE(stray.error().message.find("it belongs to manifest"), std::string::npos);
   EXPECT_FALSE(decode_working_set(bytes, set.manifest, 9, keys));
   EXPECT_EQ(decode_working_set(bytes, set.manifest, 10, FixedKeys("two")).error().code,
             ErrorCode::kDenied);
@@ -46,23 +85,109 @@ TEST(WorkingSet, EveryFlippedBitAndCutIsRefused) {
   }
 }
 
+// A tenant who holds the key may seal what no writer of ours would.
+class HostileWorkingSet : public testing::Test {
+ protected:
+  std::string refusal() {
+    Bytes clear;
+    ByteWriter writer(clear);
+    writer.put_bytes(id_.digest);
+    writer.put(uint64_t{0});
+    const Bytes bytes = *make_envelope(kKind, clear, plain_, keys_);
+    const Result<WorkingSet> set = decode_working_set(bytes, id_, 10, keys_);
+    return set ? "accepted" : set.error().message;
+  }
+  void put_recording(const std::vector<std::pair<uint32_t, uint32_t>>& touches) {
+    out_.put(uint64_t{touches.size()});
+    for (const auto& [page, us] : touches) {
+      out_.put(page);
+      out_.put(us);
+    }
+  }
+
+  const FixedKeys keys_;
+  const ManifestId id_{sha256(as_bytes("m"))};
+  Bytes plain_;
+  ByteWriter out_{plain_};
+};
+
+TEST_F(HostileWorkingSet, PageTwice) {
+  out_.put(uint32_t{1});
+  put_recording({{1, 0}, {2, 0}, {1, 1}});
+  out_.put(uint32_t{0});
+  EXPECT_NE(refusal().find("stands twice"), std::string::npos);
+}
+
+TEST_F(HostileWorkingSet, PageOutOfRange) {
+  out_.put(uint32_t{1});
+  put_recording({{10, 0}});
+  out_.put(uint32_t{0});
+  EXPECT_NE(refusal().find("past the end of the memory"), std::string::npos);
+}
+
+TEST_F(HostileWorkingSet, TimeGoesBack) {
+  out_.put(uint32_t{1});
+  put_recording({{1, 5}, {2, 4}});
+  out_.put(uint32_t{0});
+  EXPECT_NE(refusal().find("goes back"), std::string::npos);
+}
+
+TEST_F(HostileWorkingSet, NoRecording) {
+  out_.put(uint32_t{0});
+  out_.put(uint32_t{0});
+  EXPECT_NE(refusal().find("no recording"), std::string::npos);
+}
+
+TEST_F(HostileWorkingSet, PackWithoutItsChunks) {
+  out_.put(uint32_t{1});
+  put_recording({{1, 0}});
+  out_.put(uint32_t{1});
+  out_.put(uint32_t{1});
+  out_.put(uint32_t{1});
+  out_.put(uint64_t{0});
+  EXPECT_NE(refusal().find("more chunks than there are"), std::string::npos);
+}
+
 RC_GTEST_PROP(WorkingSet, RoundTripOfAnything, ()) {
   WorkingSet set;
-  set.recordings = *rc::gen::inRange<uint32_t>(1, 100);
-  uint32_t page = 0;
-  const auto runs = *rc::gen::inRange(0, 50);
-  for (int i = 0; i < runs; ++i) {
-    page += *rc::gen::inRange<uint32_t>(0, 1000);
-    const auto count = *rc::gen::inRange<uint32_t>(1, 1000);
-    set.runs.push_back({page, count, *rc::gen::arbitrary<uint32_t>(),
-                        *rc::gen::inRange<uint32_t>(1, set.recordings + 1)});
-    page += count;
+  const auto recordings = *rc::gen::inRange<size_t>(1, kRecordingsMax + 1);
+  for (size_t i = 0; i < recordings; ++i) {
+    const auto pages = *rc::gen::unique<std::vector<uint32_t>>(rc::gen::inRange<uint32_t>(0, 5000));
+    Recording recording;
+    uint32_t us = 0;
+    for (const uint32_t page : pages) {
+      us += *rc::gen::inRange<uint32_t>(0, 1000);
+      recording.touches.push_back({page, us, *rc::gen::arbitrary<bool>()});
+    }
+    set.recordings.push_back(std::move(recording));
   }
   const FixedKeys keys;
-  const Bytes bytes = *encode_working_set(set, keys);
-  const Result<WorkingSet> decoded = decode_working_set(bytes, set.manifest, page, keys);
+  const Result<WorkingSet> decoded =
+      decode_working_set(*encode_working_set(set, keys), set.manifest, 5000, keys);
   RC_ASSERT(decoded.has_value());
-  RC_ASSERT(decoded->runs == set.runs);
+  RC_ASSERT(decoded->recordings == set.recordings);
+}
+
+TEST(MergeRecordings, StableSetUnionAndMedianRank) {
+  const std::vector<Recording> recordings{{{{7, 0, true}, {1, 1, false}, {2, 2, false}}},
+                                          {{{1, 0, false}, {7, 1, true}}},
+                                          {{{1, 0, false}, {9, 1, false}, {7, 2, false}}}};
+  const std::vector<WorkingPage> all = merge_recordings(recordings, 0);
+  EXPECT_EQ(all,
+            (std::vector<WorkingPage>{{1, 0, 3, 0}, {7, 1, 3, 2}, {9, 1, 1, 0}, {2, 2, 1, 0}}));
+  EXPECT_EQ(merge_recordings(recordings, 0.5),
+            (std::vector<WorkingPage>{{1, 0, 3, 0}, {7, 1, 3, 2}}));
+  EXPECT_EQ(merge_recordings(recordings, 1), merge_recordings(recordings, 0.5));
+  EXPECT_TRUE(merge_recordings({}, 0).empty());
+}
+
+TEST(Jaccard, OfPages) {
+  const Recording a{{{1, 0, false}, {2, 0, false}, {3, 0, false}}};
+  const Recording b{{{3, 0, true}, {2, 0, false}, {8, 0, false}}};
+  EXPECT_DOUBLE_EQ(jaccard(a, b), 0.5);
+  EXPECT_DOUBLE_EQ(jaccard(a, a), 1);
+  EXPECT_DOUBLE_EQ(jaccard({}, {}), 1);
+  EXPECT_DOUBLE_EQ(jaccard(a, {}), 0);
 }
 
 }  // namespace
