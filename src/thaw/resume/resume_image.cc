@@ -3,14 +3,18 @@
 
 namespace thaw {
 
-ResumeImage::ResumeImage(Manifest manifest)
-    : manifest_(std::move(manifest)), memory_(manifest_.find(ImageKind::kMemory)) {
+ResumeImage::ResumeImage(Manifest manifest, std::optional<WorkingSet> working_set)
+    : manifest_(std::move(manifest)),
+      working_set_(std::move(working_set)),
+      memory_(manifest_.find(ImageKind::kMemory)) {
   if (memory_ != nullptr) index_ = ChunkIndex(memory_->map, manifest_.clear.chunks.size());
 }
 
-Result<std::shared_ptr<const ResumeImage>> ResumeImage::make(Manifest manifest) {
+Result<std::shared_ptr<const ResumeImage>> ResumeImage::make(
+    Manifest manifest, std::optional<WorkingSet> working_set) {
   // Shared: the sessions of a snapshot and whoever starts them hold it, the last of them frees it.
-  const std::shared_ptr<const ResumeImage> image(new ResumeImage(std::move(manifest)));
+  const std::shared_ptr<const ResumeImage> image(
+      new ResumeImage(std::move(manifest), std::move(working_set)));
   if (image->memory_ == nullptr) {
     return fail(ErrorCode::kInvalid,
                 "the snapshot has no memory image, so no VM can resume from it; freeze it with "

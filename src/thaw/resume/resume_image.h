@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ResumeImage: a snapshot opened for resuming: its manifest, its memory image, and the way from a
-// chunk to the pages it fills. Immutable and shared by all sessions of the snapshot.
+// ResumeImage: a snapshot opened for resuming: its manifest, its memory image, the way from a chunk
+// to the pages it fills, and its working set if one was recorded. Immutable and shared by all
+// sessions of the snapshot.
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "thaw/base/result.h"
 #include "thaw/image/manifest.h"
+#include "thaw/image/working_set.h"
 
 namespace thaw {
 
 class ResumeImage {
  public:
-  /// kInvalid if the snapshot has no memory.
-  static Result<std::shared_ptr<const ResumeImage>> make(Manifest manifest);
+  /// kInvalid if the snapshot has no memory. `working_set` must be the manifest's own.
+  static Result<std::shared_ptr<const ResumeImage>> make(
+      Manifest manifest, std::optional<WorkingSet> working_set = std::nullopt);
 
   const Manifest& manifest() const { return manifest_; }
   const Image& memory() const { return *memory_; }
@@ -22,11 +27,14 @@ class ResumeImage {
   uint32_t chunk_count() const { return static_cast<uint32_t>(manifest_.clear.chunks.size()); }
   /// Indexes into map().extents().
   std::span<const uint32_t> extents_of(uint32_t chunk) const { return index_.extents_of(chunk); }
+  /// nullptr if none was recorded.
+  const WorkingSet* working_set() const { return working_set_ ? &*working_set_ : nullptr; }
 
  private:
-  explicit ResumeImage(Manifest manifest);
+  ResumeImage(Manifest manifest, std::optional<WorkingSet> working_set);
 
   Manifest manifest_;
+  std::optional<WorkingSet> working_set_;
   const Image* memory_;
   ChunkIndex index_;
 };

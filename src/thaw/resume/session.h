@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +23,7 @@
 #include "thaw/resume/guest_memory.h"
 #include "thaw/resume/resume_image.h"
 #include "thaw/resume/scratch.h"
+#include "thaw/resume/strategy.h"
 #include "thaw/resume/unit_filler.h"
 #include "thaw/resume/vmm_handshake.h"
 #include "thaw/sys/unix_socket.h"
@@ -34,6 +36,8 @@ enum class Prefault { kNone, kAll };
 enum class Fill { kPage, kChunk };
 
 struct SessionOptions {
+  /// What is loaded ahead of the guest's faults; nullopt: default_strategy().
+  std::optional<Strategy> strategy = Strategy::kOnDemand;
   Prefault prefault = Prefault::kNone;
   Fill fill = Fill::kChunk;
   unsigned prefault_lanes = 2;         // units that a prefault has under way
