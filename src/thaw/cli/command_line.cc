@@ -328,9 +328,16 @@ class CommandLine {
         [this](const Settings& s, Output& o) { return run_restore(s, restore_, o); });
     add_snapshot(verb, restore_.name, "The snapshot");
     add_file(verb, "--uffd", restore_.uffd, "Listen on this Unix socket")->required();
+    verb.add_option("--strategy", restore_.strategy,
+                    "What is loaded ahead of the guest. on-demand: nothing; reap: the recorded "
+                    "pages, before the guest runs; faasnap: the same in groups, while it runs; "
+                    "chunks: the recorded chunks in order of first access; hot: the hot chunks of "
+                    "a snapshot that was laid out for it. auto, the default: hot, else chunks, "
+                    "else on-demand, by what the snapshot has")
+        ->check(CLI::IsMember({"auto", "on-demand", "reap", "faasnap", "chunks", "hot"}));
     verb.add_option("--prefault", restore_.prefault,
-                    "none: only what the guest touches; all: everything, as fast as it goes. "
-                    "Default none")
+                    "none: only what the strategy loads and the guest touches; all: then "
+                    "everything else, after which the VM needs nobody. Default none")
         ->check(CLI::IsMember({"none", "all"}));
     verb.add_option("--fill", restore_.fill,
                     "What a fault installs: the chunk of its page, or the page. Default chunk")

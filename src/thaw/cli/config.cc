@@ -25,6 +25,9 @@ Result<void> read_restore(ConfigSection section, Config& config) {
   section.count("threads", 0, kConfigThreadsMax, config.restore_workers.threads);
   section.choice("prefault", "\"none\", \"all\"", parse_prefault, config.restore.session.prefault);
   section.choice("fill", "\"chunk\", \"page\"", parse_fill, config.restore.session.fill);
+  section.choice("strategy", kStrategyWords, parse_strategy_choice,
+                 config.restore.session.strategy);
+  section.count("prefetch_lanes", 1, 4096, config.restore.session.prefetch_lanes);
   section.count("fault_core", 0, kConfigCoreMax, config.restore.session.fault_core);
   section.count("handshake_timeout_ms", 1, 3'600'000, config.restore.handshake_timeout_ms);
   section.count("fetch_timeout_ms", 1, 3'600'000, config.restore.session.fetch_timeout_ms);
@@ -106,6 +109,13 @@ std::optional<Prefault> parse_prefault(std::string_view word) {
   if (word == "none") return Prefault::kNone;
   if (word == "all") return Prefault::kAll;
   return std::nullopt;
+}
+
+std::optional<std::optional<Strategy>> parse_strategy_choice(std::string_view word) {
+  if (word == "auto") return std::optional<Strategy>();
+  const std::optional<Strategy> strategy = parse_strategy(word);
+  if (!strategy) return std::nullopt;
+  return strategy;
 }
 
 std::optional<Fill> parse_fill(std::string_view word) {

@@ -9,6 +9,8 @@
 //                                      prefault = "none"               allow_other = false
 //   [freeze]                           fill = "chunk"                  isolate_writers = false
 //   chunk_size = "512KiB"              handshake_timeout_ms = 10000    name_timeout_s = 1.0
+//                                      strategy = "auto"
+//                                      prefetch_lanes = 48
 //   threads = 0                        fault_core = 2 (none: any)      readahead_kb = 1024
 //                                      fetch_timeout_ms = 30000
 //   [s3]                               restores_max = 0 (no limit)     [zone]
@@ -72,5 +74,9 @@ Result<Config> read_config(const std::string& path);
 /// The words of the config and the command line; nullopt for any other.
 std::optional<Prefault> parse_prefault(std::string_view word);
 std::optional<Fill> parse_fill(std::string_view word);
+/// "auto" gives the empty choice.
+std::optional<std::optional<Strategy>> parse_strategy_choice(std::string_view word);
+inline constexpr const char* kStrategyWords =
+    "\"auto\", \"on-demand\", \"reap\", \"faasnap\", \"chunks\", \"hot\"";
 
 }  // namespace thaw

@@ -8,6 +8,7 @@
 #include "thaw/base/name.h"
 #include "thaw/cli/workspace.h"
 #include "thaw/image/manifest.h"
+#include "thaw/store/stored_working_set.h"
 
 namespace thaw {
 namespace {
@@ -29,6 +30,23 @@ Result<std::map<Place, std::vector<std::string>>> names_by_manifest(const Catalo
   return found;
 }
 
+bool is_damage(ErrorCode code) {
+  return code == ErrorCode::kCorrupt || code == ErrorCode::kDenied || code == ErrorCode::kExhausted;
+}
+
+/// Takes the working set along. What is damaged is nobody's any more; a store that fails now, or a
+/// version that a newer thaw can read, is a reason to wait.
+Result<void> rewrap_working_set(Catalog& catalog, const KeyProvider& keys, const NameTarget& from,
+                                const NameTarget& to, const std::string& name,
+                                RewrapReport& report) {
+  const Result<void> copied = copy_working_set(catalog, keys, from, to);
+  if (copied || !is_damage(copied.error().code)) return copied;
+  report.failures.push_back(Error(copied.error())
+                                .with_context("the working set of snapshot " + quote(name) +
+                                              " is dropped, record it anew"));
+  return {};
+}
+
 /// Rewraps one manifest and rebinds its names. True if it was not under the active key.
 Result<bool> rewrap_one(Catalog& catalog, const KeyProvider& keys, const NameTarget& old,
                         const std::vector<std::string>& names, RewrapReport& report) {
@@ -38,6 +56,7 @@ Result<bool> rewrap_one(Catalog& catalog, const KeyProvider& keys, const NameTar
   ASSIGN_OR_RETURN(const Bytes rewrapped, rewrap_manifest(bytes, keys));
   const NameTarget target{old.root_id, manifest_id(rewrapped)};
   TRY(catalog.write_manifest(target, rewrapped));
+  TRY(rewrap_working_set(catalog, keys, old, target, names.front(), report));
   for (const std::string& name : names) {
     const Result<NameTarget> now = catalog.resolve(keys.tenant(), name);
     if (!now && now.error().code == ErrorCode::kNotFound) continue;
@@ -72,8 +91,12 @@ Result<RewrapReport> rewrap_tenant(Catalog& catalog, const KeyProvider& keys) {
   ASSIGN_OR_RETURN(const auto after, names_by_manifest(catalog, keys.tenant()));
   for (const Place& place : replaced) {
     if (after.contains(place)) continue;
-    const Result<void> removed = catalog.store().remove(manifest_key(place.first, place.second));
-    if (!removed) report.failures.push_back(removed.error());
+    // The manifest last: as long as it is there, collection takes the other for needed.
+    for (const std::string& key :
+         {working_set_key(place.first, place.second), manifest_key(place.first, place.second)}) {
+      const Result<void> removed = catalog.store().remove(key);
+      if (!removed) report.failures.push_back(removed.error());
+    }
   }
   return report;
 }

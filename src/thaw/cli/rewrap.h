@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Rewrapping: after a rotation every manifest of the tenant is put again with its data key under
-// the new master key. Order: new manifest, then the names, then the old manifest goes. A crash at
-// any point leaves every name readable and at most a manifest that collection finds; doing it again
-// completes it.
+// the new master key, and its working set with it, because that is known by the manifest's id.
+// Order: new manifest, its working set, then the names, then the old two go. A crash at any point
+// leaves every name readable with its working set, and at most objects that collection finds; doing
+// it again completes it.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,8 @@ struct RewrapReport {
   uint64_t rewrapped = 0;  // manifests
   uint64_t current = 0;    // manifests that were under the active key already
   uint64_t rebound = 0;    // names
-  /// What could not be rewrapped, each naming its snapshot; the rest was done all the same.
+  /// What could not be rewrapped, each naming its snapshot; the rest was done all the same. A
+  /// damaged working set does not hold up its manifest: it is reported here once and dropped.
   std::vector<Error> failures;
 };
 

@@ -10,14 +10,17 @@
 #include "thaw/crypto/file_key_provider.h"
 #include "thaw/crypto/keyring.h"
 #include "thaw/freeze/snapshot_writer.h"
+#include "thaw/store/stored_working_set.h"
 #include "thaw/testing/faulty_store.h"
 #include "thaw/testing/freeze_fixture.h"
 #include "thaw/testing/memory_store.h"
+#include "thaw/testing/snapshot_fixture.h"
 #include "thaw/testing/temp_dir.h"
 
 namespace thaw {
 namespace {
 
+const Recording kRecording{{{2, 0, true}, {0, 17, false}}};
 const std::vector<std::string> kNames{"a", "b", "b-alias", "c"};
 
 /// Three manifests under four names, frozen under a key that is retired by now.
@@ -50,15 +53,17 @@ class RewrapTest : public testing::Test {
       CHECK(
           freeze(at->catalog, *at->old_keys, name, images, FreezeOptions{.threads = 1}, progress));
     }
+    const NameTarget b = at->catalog.resolve("test", "b").value();
+    CHECK(put_working_set(at->catalog, *at->old_keys, b, {b.manifest, {kRecording}, {}}));
     CHECK(at->catalog.bind_new("test", "b-alias", at->catalog.resolve("test", "b").value()));
     CHECK(keyring.rotate());
     at->keys = load(*at);
     return at;
   }
 
-  static size_t manifests(const Rotated& at) {
+  static size_t objects(const Rotated& at, const std::string& part) {
     size_t count = 0;
-    CHECK(at.memory.list("0000000000000001/manifests/", [&](const std::string&, uint64_t) {
+    CHECK(at.memory.list("0000000000000001/" + part + "/", [&](const std::string&, uint64_t) {
       ++count;
       return Result<void>();
     }));
@@ -68,7 +73,13 @@ class RewrapTest : public testing::Test {
   static void expect_all_readable(const Rotated& at) {
     for (const std::string& name : kNames) {
       const auto snapshot = open_snapshot(at.catalog, *at.keys, name);
-      EXPECT_TRUE(snapshot) << name << ": " << snapshot.error().message;
+      ASSERT_TRUE(snapshot) << name << ": " << snapshot.error().message;
+      const auto set = open_working_set(at.catalog, *at.keys, snapshot->target, 3);
+      ASSERT_TRUE(set) << name << ": " << set.error().message;
+      EXPECT_EQ(set->has_value(), name.starts_with("b")) << name;
+      if (*set) {
+        EXPECT_EQ((*set)->recordings, std::vector{kRecording});
+      }
     }
   }
 };
@@ -80,7 +91,8 @@ TEST_F(RewrapTest, PutsEveryManifestUnderTheNewKey) {
   EXPECT_EQ(report.rewrapped, 3u);
   EXPECT_EQ(report.rebound, 4u);
   EXPECT_TRUE(report.failures.empty());
-  EXPECT_EQ(manifests(*at), 3u);
+  EXPECT_EQ(objects(*at, "manifests"), 3u);
+  EXPECT_EQ(objects(*at, "working_sets"), 1u);
   EXPECT_TRUE(names_to_rewrap(at->catalog, *at->keys).value().empty());
   EXPECT_EQ(at->catalog.resolve("test", "b").value(),
             at->catalog.resolve("test", "b-alias").value());
@@ -88,6 +100,21 @@ TEST_F(RewrapTest, PutsEveryManifestUnderTheNewKey) {
   // The old key alone opens nothing any more: the harness can tell the two.
   EXPECT_EQ(open_snapshot(at->catalog, *at->old_keys, "a").error().code, ErrorCode::kDenied);
   EXPECT_EQ(rewrap_tenant(at->catalog, *at->keys).value().current, 3u);
+}
+
+TEST_F(RewrapTest, ADamagedWorkingSetIsDroppedAndReportedOnce) {
+  const auto at = rotated();
+  const NameTarget b = at->catalog.resolve("test", "b").value();
+  flip_bit(at->memory, working_set_key(b.root_id, b.manifest), 100);
+  const RewrapReport report = rewrap_tenant(at->catalog, *at->keys).value();
+  EXPECT_EQ(report.rewrapped, 3u);
+  ASSERT_EQ(report.failures.size(), 1u);
+  EXPECT_NE(report.failures[0].message.find("\"b\""), std::string::npos)
+      << report.failures[0].message;
+  EXPECT_NE(report.failures[0].message.find("record it anew"), std::string::npos);
+  EXPECT_EQ(objects(*at, "working_sets"), 0u);
+  EXPECT_TRUE(rewrap_tenant(at->catalog, *at->keys).value().failures.empty());
+  EXPECT_TRUE(open_snapshot(at->catalog, *at->keys, "b"));
 }
 
 TEST_F(RewrapTest, SurvivesTheLossOfTheStoreAtEveryCall) {

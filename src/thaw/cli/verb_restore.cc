@@ -13,6 +13,13 @@ namespace {
 
 Result<PageServerOptions> server_options(const Settings& settings, const RestoreRequest& request) {
   PageServerOptions options = settings.config.restore;
+  if (request.strategy) {
+    const auto strategy = parse_strategy_choice(*request.strategy);
+    if (!strategy) {
+      return fail(ErrorCode::kInvalid, std::string("--strategy is one of ") + kStrategyWords);
+    }
+    options.session.strategy = *strategy;
+  }
   if (request.prefault) {
     const auto prefault = parse_prefault(*request.prefault);
     if (!prefault) return fail(ErrorCode::kInvalid, "--prefault is none or all");
@@ -46,7 +53,8 @@ JsonObject ended_event(const SessionSummary& summary) {
   JsonObject event;
   event.set("event", "session_ended")
       .set("vmm_pid", summary.vmm_pid)
-      .set("end", to_string(summary.end));
+      .set("end", to_string(summary.end))
+      .set("strategy", to_string(summary.strategy));
   if (!summary.error.empty()) event.set("message", printable(summary.error));
   event.set("faults", summary.faults)
       .set("write_faults", summary.write_faults)
@@ -62,7 +70,11 @@ JsonObject ended_event(const SessionSummary& summary) {
       .set("pages_present", summary.pages_present)
       .set("removes", summary.removes)
       .set("again", summary.again)
-      .set("prefault_errors", summary.prefault_errors);
+      .set("predicted_pages", summary.predicted_pages)
+      .set("predicted_faults", summary.predicted_faults)
+      .set("unpredicted_faults", summary.unpredicted_faults)
+      .set("prefetch_stopped", summary.prefetch_stopped)
+      .set("prefetch_errors", summary.prefetch_errors);
   return event;
 }
 
@@ -72,7 +84,13 @@ std::string ended_text(const SessionSummary& summary) {
       ", " + std::to_string(summary.faults) + " faults (" + std::to_string(summary.hits) +
       " hits, " + std::to_string(summary.misses) + " misses, " +
       std::to_string(summary.zero_faults) + " zero), " + std::to_string(summary.pages_copied) +
-      " pages copied, " + std::to_string(summary.pages_zeroed) + " zeroed";
+      " pages copied, " + std::to_string(summary.pages_zeroed) + " zeroed; strategy " +
+      to_string(summary.strategy);
+  if (summary.predicted_pages > 0) {
+    text += ": " + std::to_string(summary.predicted_pages) + " pages predicted, " +
+            std::to_string(summary.unpredicted_faults) + " faults on others" +
+            (summary.prefetch_stopped ? ", stopped as mostly wrong" : "");
+  }
   if (!summary.error.empty()) text += "\n  " + summary.error;
   return text;
 }

@@ -84,6 +84,7 @@ Result<void> run_rm(const Settings& settings, const RmRequest& request, Output& 
 struct RestoreRequest {
   std::string name;
   std::string uffd;                     // the socket
+  std::optional<std::string> strategy;  // parse_strategy_choice()
   std::optional<std::string> prefault;  // parse_prefault()
   std::optional<std::string> fill;      // parse_fill()
   std::optional<uint64_t> threads;

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/freeze/snapshot_verify.h"
 
+#include <algorithm>
 #include <chrono>
 #include <set>
 #include <utility>
 
 #include "thaw/freeze/chunk_sweep.h"
 #include "thaw/image/manifest.h"
+#include "thaw/store/stored_working_set.h"
 
 namespace thaw {
 namespace {
@@ -46,9 +48,9 @@ Result<void> verify_chunks(const ObjectStore& store, const ManifestClear& clear,
   ASSIGN_OR_RETURN(SweepReport report,
                    sweep_chunks(store, clear, wanted, sweep, progress,
                                 [](unsigned, uint32_t, ByteSpan) { return Result<void>(); }));
-  verdict.chunks_good = report.chunks_good;
-  verdict.chunks_bad = report.chunks_bad;
-  verdict.bytes_checked = progress.bytes_done;
+  verdict.chunks_good += report.chunks_good;
+  verdict.chunks_bad += report.chunks_bad;
+  verdict.bytes_checked += progress.bytes_done;
   for (ChunkFailure& failure : report.failures) {
     verdict.bad.push_back(
         {chunk_key(clear.root_id, clear.chunks[failure.chunk].id), std::move(failure.error)});
@@ -61,6 +63,36 @@ Result<void> verify_chunks(const ObjectStore& store, const ManifestClear& clear,
   return {};
 }
 
+/// The chunks of its packs as a manifest would list them.
+ManifestClear pack_chunks(const WorkingSet& set, const ManifestClear& clear) {
+  ManifestClear packed{clear.root_id, clear.chunk_bytes, clear.layout, {}};
+  for (const Pack& pack : set.packs) {
+    for (const ChunkEntry& chunk : pack.chunks) {
+      // Buffers have this size, and nothing binds a pack to the capacity.
+      packed.chunk_bytes =
+          std::max(packed.chunk_bytes, static_cast<uint32_t>(chunk.pages * kPageBytes));
+      packed.chunks.push_back(chunk);
+    }
+  }
+  return packed;
+}
+
+Result<void> verify_working_set(const Catalog& catalog, const KeyProvider& keys,
+                                const Manifest& manifest, const VerifyOptions& options,
+                                GoodChunks& known, Progress& progress, SnapshotVerdict& verdict) {
+  const Image* const memory = manifest.find(ImageKind::kMemory);
+  const Result<std::optional<WorkingSet>> set = open_working_set(
+      catalog, keys, verdict.target, memory == nullptr ? 0 : memory->map.page_count());
+  if (!set) {
+    verdict.bad.push_back(
+        {working_set_key(verdict.target.root_id, verdict.target.manifest), set.error()});
+    return {};
+  }
+  if (!*set) return {};
+  return verify_chunks(catalog.store(), pack_chunks(**set, manifest.clear), options, known,
+                       progress, verdict);
+}
+
 Result<SnapshotVerdict> verify_one(const Catalog& catalog, const KeyProvider& keys,
                                    std::string_view name, const VerifyOptions& options,
                                    GoodChunks& known, Progress& progress) {
@@ -71,6 +103,9 @@ Result<SnapshotVerdict> verify_one(const Catalog& catalog, const KeyProvider& ke
   Result<Manifest> manifest = open_manifest(catalog, keys, verdict.target);
   if (manifest) {
     TRY(verify_chunks(catalog.store(), manifest->clear, options, known, progress, verdict));
+    if (verdict.good() || options.keep_going) {
+      TRY(verify_working_set(catalog, keys, *manifest, options, known, progress, verdict));
+    }
   } else {
     verdict.bad.push_back({manifest_key(verdict.target.root_id, verdict.target.manifest),
                            std::move(manifest).error()});

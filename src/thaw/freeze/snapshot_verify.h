@@ -3,7 +3,8 @@
 // verify: proves that a snapshot is whole. The manifest has the digest of its name and opens under
 // the tenant's key, and every chunk is there, has its size and is what its name promises. With that
 // every page of every image can be restored, because the chunk keys and page maps are authenticated
-// with the manifest.
+// with the manifest. A working set, if one was recorded, has to open and to belong to the manifest,
+// and the chunks of its packs are chunks like the others.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +38,8 @@ struct SnapshotVerdict {
   uint64_t chunks_skipped = 0;  // checked with an earlier snapshot of the same run
   uint64_t chunks_bad = 0;
   uint64_t bytes_checked = 0;
-  /// The bad objects in order, the manifest or else the lowest chunk first; with keep_going at most
+  /// The bad objects in order, the manifest or else the lowest chunk first, what belongs to the
+  /// working set last; with keep_going at most
   /// kSweepFailuresMax of them, else those found before it stopped.
   std::vector<BadObject> bad;
   double seconds = 0;

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "thaw/chunk/sealed_chunk.h"
 #include "thaw/freeze/chunk_sweep.h"
+#include "thaw/store/stored_working_set.h"
 #include "thaw/testing/freeze_fixture.h"
 
 namespace thaw {
@@ -160,6 +162,40 @@ TEST_F(VerifyTest, ABadSharedChunkIsFoundInEachOfItsSnapshots) {
   EXPECT_FALSE((*all)[0].good());
   EXPECT_FALSE((*all)[1].good());
   EXPECT_TRUE((*all)[2].good());
+}
+
+TEST_F(VerifyTest, AWorkingSetAndItsPacksBelongToTheSnapshot) {
+  const Manifest manifest = frozen("snap", busy_pages(64));
+  const NameTarget target = *fixture_.catalog.resolve(fixture_.keys.tenant(), "snap");
+  // A pack of one chunk that is larger than the manifest's chunks, as nothing forbids.
+  const uint32_t pages = 2 * manifest.clear.chunk_bytes / kPageBytes;
+  const Bytes content(pages * kPageBytes, std::byte{7});
+  Sha256 hasher;
+  const ChunkId id = name_chunk(hasher, content);
+  ASSERT_TRUE(store_.replace(chunk_key(target.root_id, id), content));
+  WorkingSet set;
+  set.manifest = target.manifest;
+  set.recordings = {{{{3, 0, true}, {9, 1, false}}}};
+  Pack& pack = set.packs.emplace_back();
+  pack.chunks = {{id, pages}};
+  pack.chunk_keys = SecretBytes::random(kKeyBytes);
+  pack.extents = {{8, 0, 0, static_cast<uint16_t>(pages)}};
+  ASSERT_TRUE(put_working_set(fixture_.catalog, fixture_.keys, target, set));
+  const SnapshotVerdict good = verdict("snap");
+  EXPECT_TRUE(good.good());
+  EXPECT_EQ(good.chunks_good, 17u);
+  EXPECT_EQ(good.bytes_checked, (64 + pages) * kPageBytes);
+
+  flip_bit(chunk_key(target.root_id, id));
+  const SnapshotVerdict bad_pack = verdict("snap");
+  ASSERT_EQ(bad_pack.bad.size(), 1u);
+  EXPECT_EQ(bad_pack.bad[0].key, chunk_key(target.root_id, id));
+  EXPECT_EQ(bad_pack.chunks_good, 16u);
+
+  flip_bit(working_set_key(target.root_id, target.manifest));
+  const SnapshotVerdict bad_set = verdict("snap", {0, true});
+  ASSERT_EQ(bad_set.bad.size(), 1u);
+  EXPECT_EQ(bad_set.bad[0].key, working_set_key(target.root_id, target.manifest));
 }
 
 TEST_F(VerifyTest, TheListOfFailuresIsBoundedAndKeepsTheLowest) {

@@ -19,6 +19,7 @@ void PageFiller::fault(uint64_t page) {
            [this, page] { fault(page); });
     return;
   }
+  if (wake_stale(context_.memory, page, counters_)) return;
   if (const Chunk* chunk = held_[location.chunk].get()) {
     counters_.hits.fetch_add(1, std::memory_order_relaxed);
     serve(page, location, *chunk);

@@ -42,6 +42,8 @@ Result<std::unique_ptr<PageServer>> PageServer::create(std::string socket_path,
                                                        const PageServerOptions& options,
                                                        Observer observer) {
   TRY(options.validate());
+  // Made before the first VMM comes, for whom it would be time lost.
+  TRY(image->plan(options.session.strategy.value_or(default_strategy(*image))));
   ASSIGN_OR_RETURN(Fd wake, event_fd());
   ASSIGN_OR_RETURN(Fd listener, listen_unix(socket_path));
   return std::unique_ptr<PageServer>(new PageServer(std::move(socket_path), std::move(listener),

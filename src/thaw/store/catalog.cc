@@ -20,7 +20,8 @@ constexpr size_t kRootDigits = 16;
 constexpr uint64_t kFirstRoot = 1;
 /// Far above the longest pointer or state that this version writes.
 constexpr uint64_t kSmallObjectBytesMax = 4096;
-constexpr uint64_t kManifestBytesMax =
+/// Of a manifest or a working set.
+constexpr uint64_t kSealedObjectBytesMax =
     kEnvelopeHeaderBytes + 2 * kEnvelopeBytesMax + kWrappedKeyBytesMax;
 
 constexpr std::string_view kPointerVersionLine = "thaw name v1\n";
@@ -151,6 +152,10 @@ std::string chunk_key(uint64_t root_id, const ChunkId& id) {
 
 std::string manifest_key(uint64_t root_id, const ManifestId& id) {
   return root_hex(root_id) + "/manifests/" + id.hex();
+}
+
+std::string working_set_key(uint64_t root_id, const ManifestId& id) {
+  return root_hex(root_id) + "/working_sets/" + id.hex();
 }
 
 std::string name_key(std::string_view tenant, std::string_view name) {
@@ -312,7 +317,7 @@ Result<std::vector<std::string>> Catalog::tenants() const {
 
 Result<Bytes> Catalog::read_manifest(const NameTarget& target) const {
   const std::string key = manifest_key(target.root_id, target.manifest);
-  ASSIGN_OR_RETURN(Bytes bytes, store_.get(key, kManifestBytesMax));
+  ASSIGN_OR_RETURN(Bytes bytes, store_.get(key, kSealedObjectBytesMax));
   if (manifest_id(bytes) != target.manifest) {
     return fail(ErrorCode::kCorrupt, key + " in " + store_.describe() +
                                          " does not have the content of its name; fetch it again, "
@@ -326,6 +331,14 @@ Result<void> Catalog::write_manifest(const NameTarget& target, ByteSpan bytes) {
   const PutRequest request{manifest_key(target.root_id, target.manifest), bytes};
   TRY(store_.put_if_absent({&request, 1}));
   return {};
+}
+
+Result<Bytes> Catalog::read_working_set(const NameTarget& target) const {
+  return store_.get(working_set_key(target.root_id, target.manifest), kSealedObjectBytesMax);
+}
+
+Result<void> Catalog::write_working_set(const NameTarget& target, ByteSpan bytes) {
+  return store_.replace(working_set_key(target.root_id, target.manifest), bytes);
 }
 
 }  // namespace thaw

@@ -4,6 +4,7 @@
 //   roots/<root>/state           "active\n", "retired\n", "expired\n" or "deleted\n"
 //   <root>/chunks/<aa>/<name>    chunk/FORMAT.md
 //   <root>/manifests/<id>        image/FORMAT.md
+//   <root>/working_sets/<id>     image/FORMAT.md; of the manifest of that id, replaced as one step
 //   names/<tenant>/<name>        a pointer to a manifest, swapped as one step:
 //                                "thaw name v1\nroot <root>\nmanifest <id>\n"
 // <root> is the root id as 16 hexadecimal digits, <id> the manifest's as 64, all lower case.
@@ -28,6 +29,7 @@ Result<void> validate_name(std::string_view noun, std::string_view text);
 
 std::string chunk_key(uint64_t root_id, const ChunkId& id);
 std::string manifest_key(uint64_t root_id, const ManifestId& id);
+std::string working_set_key(uint64_t root_id, const ManifestId& id);
 std::string name_key(std::string_view tenant, std::string_view name);
 
 enum class RootState { kActive, kRetired, kExpired, kDeleted };
@@ -69,6 +71,12 @@ class Catalog {
   /// The manifest's bytes, whose digest is checked: kCorrupt names the object.
   Result<Bytes> read_manifest(const NameTarget& target) const;
   Result<void> write_manifest(const NameTarget& target, ByteSpan bytes);
+
+  /// The bytes of the manifest's working set, unchecked; kNotFound if none was recorded.
+  /// store/stored_working_set.h opens them.
+  Result<Bytes> read_working_set(const NameTarget& target) const;
+  /// Puts or replaces it as one step.
+  Result<void> write_working_set(const NameTarget& target, ByteSpan bytes);
 
   ObjectStore& store() const { return store_; }
 

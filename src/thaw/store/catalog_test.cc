@@ -37,6 +37,7 @@ TEST_F(CatalogTest, Keys) {
   EXPECT_EQ(chunk_key(1, chunk), "0000000000000001/chunks/ab/" + hex);
   EXPECT_EQ(manifest_key(0xfedcba9876543210, ManifestId{chunk.digest}),
             "fedcba9876543210/manifests/" + hex);
+  EXPECT_EQ(working_set_key(1, ManifestId{chunk.digest}), "0000000000000001/working_sets/" + hex);
   EXPECT_EQ(name_key("acme", "python"), "names/acme/python");
   EXPECT_TRUE(validate_key(name_key(std::string(128, 't'), std::string(128, 'n'))));
 }

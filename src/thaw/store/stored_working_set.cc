@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/store/stored_working_set.h"
+
+#include "thaw/base/check.h"
+
+namespace thaw {
+
+Result<std::optional<WorkingSet>> open_working_set(const Catalog& catalog, const KeyProvider& keys,
+                                                   const NameTarget& target, uint64_t page_count) {
+  Result<Bytes> bytes = catalog.read_working_set(target);
+  if (!bytes && bytes.error().code == ErrorCode::kNotFound) return std::nullopt;
+  const std::string context =
+      working_set_key(target.root_id, target.manifest) + " in " + catalog.store().describe();
+  if (!bytes) return fail(std::move(bytes).error().with_context(context));
+  Result<WorkingSet> set = decode_working_set(*bytes, target.manifest, page_count, keys);
+  if (!set) {
+    Error error = std::move(set).error();
+    if (error.code == ErrorCode::kInvalid) error.code = ErrorCode::kCorrupt;
+    return fail(std::move(error).with_context(context));
+  }
+  return std::move(*set);
+}
+
+Result<void> put_working_set(Catalog& catalog, const KeyProvider& keys, const NameTarget& target,
+                             const WorkingSet& set) {
+  CHECK(set.manifest == target.manifest);
+  ASSIGN_OR_RETURN(const Bytes bytes, encode_working_set(set, keys));
+  return catalog.write_working_set(target, bytes);
+}
+
+Result<void> copy_working_set(Catalog& catalog, const KeyProvider& keys, const NameTarget& from,
+                              const NameTarget& to) {
+  CHECK(from.root_id == to.root_id);
+  // The size of the memory is the manifest's to know; who opens the copy checks against it.
+  ASSIGN_OR_RETURN(std::optional<WorkingSet> set,
+                   open_working_set(catalog, keys, from, kImagePagesMax));
+  if (!set) return {};
+  set->manifest = to.manifest;
+  return put_working_set(catalog, keys, to, *set);
+}
+
+}  // namespace thaw
