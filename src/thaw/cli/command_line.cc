@@ -68,6 +68,7 @@ class CommandLine {
     add_init();
     add_key();
     add_freeze();
+    add_relayout();
     add_ls();
     add_show();
     add_verify();
@@ -176,6 +177,13 @@ class CommandLine {
                         "Threads that " + work + "; 0: by the cores. Else the config");
   }
 
+  static void add_share(CLI::App& app, std::optional<double>& out) {
+    app.add_option("--share", out,
+                   "Pages that at least this share of the recordings have; default 0.5, 0: all")
+        ->type_name("SHARE")
+        ->check(CLI::Range(0.0, 1.0));
+  }
+
   /// A file that is written or read.
   static CLI::Option* add_file(CLI::App& app, const std::string& name, std::string& out,
                                const std::string& help) {
@@ -258,6 +266,28 @@ class CommandLine {
                     "A note kept in the snapshot; may be repeated")
         ->type_name("KEY=VALUE")
         ->allow_extra_args(false);
+  }
+
+  void add_relayout() {
+    CLI::App& verb = add_verb(
+        app_, "relayout",
+        "Lay out a snapshot's memory anew. Hot: the recorded working set first, in stages of first "
+        "touch, so that a resume reads little else. Linear: back to the order of address. Writes "
+        "only chunks that changed; the old manifest stays until it is collected, and the name "
+        "moves at the end. Says what it costs in sharing with other snapshots.",
+        "  thaw record web --uffd /run/web.uffd\n"
+        "  thaw relayout web --layout hot",
+        [this](const Settings& s, Output& o) { return run_relayout(s, relayout_, o); });
+    add_snapshot(verb, relayout_.name, "The snapshot");
+    verb.add_option_function<std::string>(
+            "--layout",
+            [this](const std::string& word) {
+              relayout_.layout = word == "hot" ? Layout::kHot : Layout::kLinear;
+            },
+            "Which; default hot")
+        ->check(CLI::IsMember({"hot", "linear"}));
+    add_share(verb, relayout_.share);
+    add_threads(verb, relayout_.threads, "read and seal");
   }
 
   void add_ls() {
@@ -511,6 +541,7 @@ class CommandLine {
   GlobalOptions globals_;
   KeyRotateRequest rotate_;
   FreezeRequest freeze_;
+  RelayoutRequest relayout_;
   LsRequest ls_;
   ShowRequest show_;
   VerifyRequest verify_;

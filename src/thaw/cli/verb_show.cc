@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
-#include <set>
 
 #include "thaw/base/name.h"
 #include "thaw/cli/amount_text.h"
+#include "thaw/cli/shared_chunks.h"
 #include "thaw/cli/snapshot_shape.h"
 #include "thaw/cli/text_table.h"
 #include "thaw/cli/verbs.h"
@@ -23,44 +23,6 @@ std::string one_decimal(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f", value);
   return text;
-}
-
-/// What the snapshot has in common with the tenant's others.
-struct Shared {
-  uint64_t snapshots = 0;  // others with a chunk of it
-  uint64_t chunks = 0;     // of it that some other has
-  uint64_t bytes = 0;
-};
-
-Result<Shared> shared_with_others(const Catalog& catalog, const std::string& tenant,
-                                  const std::string& name, const ManifestClear& clear) {
-  std::set<ChunkId> own;
-  for (const ChunkEntry& chunk : clear.chunks) own.insert(chunk.id);
-  std::set<ChunkId> common;
-  Shared shared;
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, catalog.names(tenant));
-  for (const std::string& other : names) {
-    if (other == name) continue;
-    const auto read = read_named_manifest(catalog, tenant, other);
-    if (!read && read.error().code == ErrorCode::kNotFound) continue;  // removed meanwhile
-    if (!read) return fail(read.error());
-    const Result<ManifestClear> theirs = decode_manifest_clear(read->second);
-    if (!theirs) return fail(Error(theirs.error()).with_context("snapshot " + quote(other)));
-    if (theirs->root_id != clear.root_id) continue;
-    bool any = false;
-    for (const ChunkEntry& chunk : theirs->chunks) {
-      if (!own.contains(chunk.id)) continue;
-      any = true;
-      common.insert(chunk.id);
-    }
-    shared.snapshots += any;
-  }
-  for (const ChunkEntry& chunk : clear.chunks) {
-    if (!common.contains(chunk.id)) continue;
-    ++shared.chunks;
-    shared.bytes += uint64_t{chunk.pages} * kPageBytes;
-  }
-  return shared;
 }
 
 void report_images(const SnapshotShape& shape, Output& out) {
@@ -175,7 +137,7 @@ Result<void> run_show(const Settings& settings, const ShowRequest& request, Outp
       .set("zero_share", share(shape.pages - shape.data_pages, shape.pages))
       .set("repeated_share", share(repeated, shape.data_pages));
   if (request.shared) {
-    ASSIGN_OR_RETURN(const Shared shared,
+    ASSIGN_OR_RETURN(const SharedChunks shared,
                      shared_with_others(workspace.catalog(), settings.tenant, request.name, clear));
     table.add({"shared", format_share(shared.bytes, stored) + " of the chunks' bytes with " +
                              format_count(shared.snapshots, "other snapshot")});

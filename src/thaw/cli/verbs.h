@@ -15,6 +15,7 @@
 #include "thaw/base/result.h"
 #include "thaw/cli/output.h"
 #include "thaw/cli/settings.h"
+#include "thaw/image/manifest.h"
 
 namespace thaw {
 
@@ -44,6 +45,14 @@ struct FreezeRequest {
   std::vector<std::string> annotations;  // KEY=VALUE
 };
 Result<void> run_freeze(const Settings& settings, const FreezeRequest& request, Output& out);
+
+struct RelayoutRequest {
+  std::string name;
+  Layout layout = Layout::kHot;
+  std::optional<double> share;  // of the recordings that must have a page
+  std::optional<uint64_t> threads;
+};
+Result<void> run_relayout(const Settings& settings, const RelayoutRequest& request, Output& out);
 
 struct LsRequest {
   std::string prefix;

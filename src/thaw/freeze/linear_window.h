@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The linear layout: an image is cut into aligned windows of one chunk's capacity, and a chunk
-// holds the non-zero pages of one window in order of address. WindowCursor deals out the windows
-// that have data, WindowReader turns one into the plaintext of its chunk.
+// Windows: the pages that become one chunk. By the linear layout an image is cut into aligned
+// windows of one chunk's capacity, and a chunk holds the non-zero pages of one window in order of
+// address; other layouts name the pages of each chunk in recipes. WindowCursor deals out both,
+// WindowReader turns one into the plaintext of its chunk.
 #pragma once
 
 #include <cstdint>
@@ -15,22 +16,31 @@
 #include "thaw/base/units.h"
 #include "thaw/crypto/secret.h"
 #include "thaw/freeze/image_source.h"
+#include "thaw/image/layout_plan.h"
 #include "thaw/image/page_map.h"
 
 namespace thaw {
 
-/// A window that meets at least one data run.
+/// At most a chunk's capacity of pages that may be other than zero.
 struct Window {
   size_t image = 0;
-  PageRun pages;         // clipped to the end of the image
-  size_t first_run = 0;  // the first of the image's data runs that meets it
+  PageRun pages;                  // bounds of what is meant, clipped to the end of the image
+  std::span<const PageRun> runs;  // what is inside the bounds is meant, in order of slot
+  std::optional<uint32_t> place;  // of a hot chunk (ChunkRecipe)
+};
+
+/// What to seal of one image. Borrows both; the source may be missing if there is nothing.
+struct SealInput {
+  const ImageSource* source = nullptr;
+  /// nullptr: aligned windows over all of its data.
+  const std::vector<ChunkRecipe>* recipes = nullptr;
 };
 
 /// Deals out the windows of several images in order, each once. Callable from many threads. Borrows
-/// the sources.
+/// the inputs' parts.
 class WindowCursor {
  public:
-  WindowCursor(std::vector<const ImageSource*> images, uint64_t window_pages)
+  WindowCursor(std::vector<SealInput> images, uint64_t window_pages)
       : images_(std::move(images)), window_pages_(window_pages) {}
 
   /// nullopt when all are dealt out. Windows of holes are stepped over for nothing.
@@ -39,11 +49,12 @@ class WindowCursor {
  private:
   struct Position {
     size_t image = 0;
-    size_t run = 0;
+    size_t run = 0;  // or recipe
     uint64_t page = 0;
   };
+  std::optional<Window> next_of(const SealInput& input, Position& at) const;
 
-  const std::vector<const ImageSource*> images_;
+  const std::vector<SealInput> images_;
   const uint64_t window_pages_;
   Guarded<Position> position_;
 };
@@ -55,7 +66,7 @@ class WindowReader {
   explicit WindowReader(uint64_t window_pages)
       : plaintext_(static_cast<size_t>(window_pages * kPageBytes)) {}
 
-  /// Reads the window's data and drops its zero pages, in place. Errors of
+  /// Reads the window's pages in order of slot and drops the zero ones, in place. Errors of
   /// ImageSource::read_pages().
   Result<void> read(const ImageSource& source, const Window& window);
 

@@ -43,7 +43,7 @@ TEST(WindowCursor, DealsOutEachWindowWithDataOnceInOrder) {
   const RunsOnly first(30, {{1, 1}, {3, 6}, {20, 1}});
   const RunsOnly hole(1000, {});
   const RunsOnly last(5, {{4, 1}});
-  WindowCursor cursor({&first, &hole, &last}, 4);
+  WindowCursor cursor({{&first}, {&hole}, {&last}}, 4);
   EXPECT_THAT(windows_of(cursor),
               ElementsAre(std::pair(0u, PageRun{0, 4}), std::pair(0u, PageRun{4, 4}),
                           std::pair(0u, PageRun{8, 4}), std::pair(0u, PageRun{20, 4}),
@@ -54,7 +54,7 @@ TEST(WindowCursor, DealsOutEachWindowWithDataOnceInOrder) {
 TEST(WindowCursor, AHoleOfTheLargestImageCostsNothing) {
   const uint64_t pages = uint64_t{1} << 32;
   const RunsOnly source(pages, {{pages - 1, 1}});
-  WindowCursor cursor({&source}, 4);
+  WindowCursor cursor({{&source}}, 4);
   EXPECT_THAT(windows_of(cursor), ElementsAre(std::pair(0u, PageRun{pages - 4, 4})));
 }
 
@@ -65,7 +65,7 @@ TEST(WindowReader, KeepsThePagesThatAreNotZero) {
   write_image(path, {0, 5, 6, 1, 7, 0, 1, 8, 9, 1});
   const auto file = ImageFile::open(path, ImageKind::kMemory);
   ASSERT_TRUE(file);
-  WindowCursor cursor({file->get()}, 8);
+  WindowCursor cursor({{file->get()}}, 8);
   WindowReader reader(8);
   std::optional<Window> window = cursor.next();
   ASSERT_TRUE(window);
@@ -92,12 +92,49 @@ TEST(WindowReader, KeepsThePagesThatAreNotZero) {
 
 TEST(WindowReader, AWindowOfZerosHasNoPages) {
   const RunsOnly source(1024, {{0, 1024}});
-  WindowCursor cursor({&source}, 1024);
+  WindowCursor cursor({{&source}}, 1024);
   WindowReader reader(1024);
   ASSERT_TRUE(reader.read(source, *cursor.next()));
   EXPECT_EQ(reader.pages(), 0u);
   EXPECT_EQ(reader.zero_pages(), 1024u);
   EXPECT_TRUE(reader.plaintext().empty());
+}
+
+TEST(WindowCursor, DealsOutRecipesInTheirOrder) {
+  const RunsOnly source(100, {{0, 100}});
+  const std::vector<ChunkRecipe> recipes{{{{50, 2}, {7, 1}}, 3}, {{{90, 4}}, std::nullopt}};
+  const std::vector<ChunkRecipe> none;
+  WindowCursor cursor({{&source, &recipes}, {&source, &none}, {nullptr}}, 4);
+  std::optional<Window> window = cursor.next();
+  ASSERT_TRUE(window);
+  EXPECT_THAT(window->runs, ElementsAre(PageRun{50, 2}, PageRun{7, 1}));
+  EXPECT_EQ(window->place, 3u);
+  window = cursor.next();
+  ASSERT_TRUE(window);
+  EXPECT_THAT(window->runs, ElementsAre(PageRun{90, 4}));
+  EXPECT_EQ(window->place, std::nullopt);
+  EXPECT_FALSE(cursor.next());
+}
+
+TEST(WindowReader, PutsTheRunsOfARecipeSlotAfterSlot) {
+  const TempDir directory("/dev/shm");
+  const std::string path = directory.file("memory");
+  write_image(path, {2, 3, kHolePage, 5, 6, 7, kZeroPage, 9});
+  const auto file = ImageFile::open(path, ImageKind::kMemory);
+  ASSERT_TRUE(file);
+  const std::vector<ChunkRecipe> recipes{{{{5, 3}, {0, 2}}, 0}};
+  WindowCursor cursor({{file->get(), &recipes}}, 8);
+  WindowReader reader(8);
+  ASSERT_TRUE(reader.read(**file, *cursor.next()));
+  EXPECT_THAT(reader.extents(),
+              ElementsAre(Extent{5, 0, 0, 1}, Extent{7, 0, 1, 1}, Extent{0, 0, 2, 2}));
+  Bytes wanted;
+  for (const PageTag tag : std::initializer_list<PageTag>{7, 9, 2, 3}) {
+    const Bytes page = page_of(tag);
+    wanted.insert(wanted.end(), page.begin(), page.end());
+  }
+  EXPECT_TRUE(std::ranges::equal(reader.plaintext(), wanted));
+  EXPECT_EQ(reader.zero_pages(), 1u);
 }
 
 }  // namespace

@@ -10,7 +10,6 @@
 
 #include "thaw/base/guarded.h"
 #include "thaw/chunk/sealed_chunk.h"
-#include "thaw/freeze/linear_window.h"
 #include "thaw/freeze/thread_count.h"
 
 namespace thaw {
@@ -66,6 +65,7 @@ class Sealers {
   struct Lane {
     explicit Lane(uint64_t window_pages) : reader(window_pages) {}
     size_t image = 0;
+    std::optional<uint32_t> place;
     WindowReader reader;
     SealedChunk chunk;
     std::array<std::byte, kKeyBytes> key;
@@ -98,11 +98,12 @@ class Sealers {
       }
       const std::optional<Window> window = cursor_.next();
       if (!window) return false;
-      TRY(lane.reader.read(*job_.images[window->image], *window));
+      TRY(lane.reader.read(*job_.images[window->image].source, *window));
       zero_pages_.fetch_add(lane.reader.zero_pages(), std::memory_order_relaxed);
       data_pages_.fetch_add(lane.reader.pages(), std::memory_order_relaxed);
       progress_.advance(lane.reader.zero_pages() * kPageBytes);
       lane.image = window->image;
+      lane.place = window->place;
       if (lane.reader.pages() > 0) return true;
     }
     return false;
@@ -131,7 +132,7 @@ class Sealers {
   Result<void> hand_over(Lane& lane) {
     const Result<bool> is_new = ledger_.with([&](SnapshotLedger* ledger) {
       return ledger->add(lane.image, lane.reader.extents(), {lane.chunk.id, lane.reader.pages()},
-                         lane.key);
+                         lane.key, lane.place);
     });
     TRY(is_new);
     progress_.advance(lane.reader.pages() * kPageBytes);

@@ -20,7 +20,7 @@
 #include "thaw/base/units.h"
 #include "thaw/crypto/secret.h"
 #include "thaw/freeze/chunk_uploader.h"
-#include "thaw/freeze/image_source.h"
+#include "thaw/freeze/linear_window.h"
 #include "thaw/freeze/snapshot_ledger.h"
 #include "thaw/store/object_store.h"
 
@@ -44,17 +44,17 @@ struct SealStats {
 };
 
 struct SealJob {
-  std::vector<const ImageSource*> images;
+  std::vector<SealInput> images;
   uint32_t chunk_bytes = 0;
   unsigned threads = 0;  // 0: one for each core
   uint64_t root_id = 0;
   std::function<void()> group_put;  // called after each group, never twice at once
 };
 
-/// Seals every window and puts every chunk; all are durable on return. `ledger` must be empty.
-/// Errors of the sources and the store, kInterrupted if `progress` is cancelled, kExhausted if the
-/// tables outgrow a manifest. Whatever was put before an error stays in the store as garbage, and
-/// saves a repetition that work.
+/// Seals every window and puts every chunk; all are durable on return. `ledger` may have chunks
+/// that are in the store already. Errors of the sources and the store, kInterrupted if `progress`
+/// is cancelled, kExhausted if the tables outgrow a manifest. Whatever was put before an error
+/// stays in the store as garbage, and saves a repetition that work.
 Result<SealStats> seal_images(const SealJob& job, const SecretBytes& salt, ObjectStore& store,
                               SnapshotLedger& ledger, Progress& progress);
 

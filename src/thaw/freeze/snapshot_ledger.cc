@@ -17,7 +17,8 @@ constexpr uint32_t kUnnumbered = std::numeric_limits<uint32_t>::max();
 }  // namespace
 
 Result<bool> SnapshotLedger::add(size_t image, std::span<const Extent> extents,
-                                 const ChunkEntry& chunk, ByteSpan key) {
+                                 const ChunkEntry& chunk, ByteSpan key,
+                                 std::optional<uint32_t> place) {
   // The same bound as in make_envelope(), which would find out only after all the work was done.
   const uint64_t sealed_bytes =
       (chunks_.size() + 1) * kKeyBytes + (extent_count_ + extents.size()) * sizeof(Extent);
@@ -29,8 +30,11 @@ Result<bool> SnapshotLedger::add(size_t image, std::span<const Extent> extents,
   const auto [found, is_new] = index_.try_emplace(chunk.id, static_cast<uint32_t>(chunks_.size()));
   if (is_new) {
     chunks_.push_back(chunk);
+    places_.push_back(kNoPlace);
     append_key(key);
   }
+  uint32_t& first_place = places_[found->second];
+  first_place = std::min(first_place, place.value_or(kNoPlace));
   for (Extent extent : extents) {
     extent.chunk = found->second;
     extents_[image].push_back(extent);
@@ -47,19 +51,21 @@ void SnapshotLedger::write_to(Manifest& manifest) && {
   table.clear();
   table.reserve(chunks_.size());
   manifest.chunk_keys = SecretBytes(chunks_.size() * kKeyBytes);
-  for (std::vector<Extent>& extents : extents_) {
-    std::sort(extents.begin(), extents.end(),
-              [](const Extent& a, const Extent& b) { return a.page < b.page; });
-    for (Extent& extent : extents) {
-      uint32_t& wanted = number[extent.chunk];
-      if (wanted == kUnnumbered) {
-        wanted = static_cast<uint32_t>(table.size());
-        const ByteSpan key = key_of(extent.chunk);
-        std::copy(key.begin(), key.end(), manifest.chunk_keys.data() + size_t{wanted} * kKeyBytes);
-        table.push_back(chunks_[extent.chunk]);
-      }
-      extent.chunk = wanted;
+  const auto numbered = [&](uint32_t chunk) {
+    uint32_t& wanted = number[chunk];
+    if (wanted == kUnnumbered) {
+      wanted = static_cast<uint32_t>(table.size());
+      const ByteSpan key = key_of(chunk);
+      std::copy(key.begin(), key.end(), manifest.chunk_keys.data() + size_t{wanted} * kKeyBytes);
+      table.push_back(chunks_[chunk]);
     }
+    return wanted;
+  };
+  for (const uint32_t chunk : chunks_by_place()) numbered(chunk);
+  manifest.hot.chunks = static_cast<uint32_t>(table.size());
+  for (std::vector<Extent>& extents : extents_) {
+    std::ranges::sort(extents, {}, &Extent::page);
+    for (Extent& extent : extents) extent.chunk = numbered(extent.chunk);
   }
   CHECK(table.size() == chunks_.size());  // every chunk was added with an extent
 
@@ -72,6 +78,16 @@ void SnapshotLedger::write_to(Manifest& manifest) && {
     CHECK(map.has_value());
     image.map = std::move(*map);
   }
+}
+
+/// The hot chunks, numbered by arrival.
+std::vector<uint32_t> SnapshotLedger::chunks_by_place() const {
+  std::vector<uint32_t> hot;
+  for (uint32_t chunk = 0; chunk < chunks_.size(); ++chunk) {
+    if (places_[chunk] != kNoPlace) hot.push_back(chunk);
+  }
+  std::ranges::sort(hot, {}, [this](uint32_t chunk) { return places_[chunk]; });
+  return hot;
 }
 
 void SnapshotLedger::append_key(ByteSpan key) {

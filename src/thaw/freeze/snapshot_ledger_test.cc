@@ -84,5 +84,28 @@ TEST(SnapshotLedger, KeysOfManyBlocksStayWithTheirChunks) {
   }
 }
 
+TEST(SnapshotLedger, HotChunksComeFirstInOrderOfTheirPlaces) {
+  SnapshotLedger ledger(1);
+  const auto add = [&](uint32_t page, uint8_t content, std::optional<uint32_t> place) {
+    const Extent extent{page, 0, 0, 4};
+    const Bytes key(kKeyBytes, std::byte{content});
+    ASSERT_TRUE(ledger.add(0, {&extent, 1}, {id_of(content), 4}, key, place));
+  };
+  add(0, 1, std::nullopt);
+  add(4, 2, 9);
+  add(8, 3, 5);
+  add(12, 2, 2);  // the same chunk: the first place counts
+  add(16, 4, 7);
+  Manifest manifest;
+  manifest.images.push_back({ImageKind::kMemory, "memory", 64 * kPageBytes, {}});
+  std::move(ledger).write_to(manifest);
+  EXPECT_EQ(manifest.hot.chunks, 3u);
+  std::vector<ChunkId> ids;
+  for (const ChunkEntry& chunk : manifest.clear.chunks) ids.push_back(chunk.id);
+  EXPECT_EQ(ids, (std::vector<ChunkId>{id_of(2), id_of(3), id_of(4), id_of(1)}));
+  EXPECT_EQ(manifest.chunk_key(3)[0], std::byte{1});
+  EXPECT_EQ(manifest.images[0].map.extents()[3], (Extent{12, 0, 0, 4}));
+}
+
 }  // namespace
 }  // namespace thaw

@@ -6,11 +6,8 @@
 #include <ctime>
 #include <set>
 
-#include "thaw/base/check.h"
-#include "thaw/crypto/key_derivation.h"
 #include "thaw/freeze/image_file.h"
-#include "thaw/freeze/seal_pipeline.h"
-#include "thaw/freeze/snapshot_ledger.h"
+#include "thaw/freeze/snapshot_composer.h"
 
 namespace thaw {
 namespace {
@@ -60,22 +57,20 @@ Result<void> require_free(const Catalog& catalog, std::string_view tenant, std::
   return {};
 }
 
-Manifest empty_manifest(std::span<const SourceImage> images, const FreezeOptions& options,
-                        uint64_t root_id) {
-  Manifest manifest;
-  manifest.clear.root_id = root_id;
-  manifest.clear.chunk_bytes = options.chunk_bytes;
-  manifest.clear.layout = Layout::kLinear;
+Composition whole_images(std::span<const SourceImage> images, const FreezeOptions& options,
+                         uint64_t root_id) {
+  Composition composition;
+  composition.root_id = root_id;
+  composition.chunk_bytes = options.chunk_bytes;
+  composition.annotations = new_annotations(options);
   for (const SourceImage& image : images) {
     const std::string name = image.kind == ImageKind::kDisk     ? image.name
                              : image.kind == ImageKind::kMemory ? "memory"
                                                                 : "vmstate";
-    manifest.images.push_back({image.kind, name, image.source->bytes(), {}});
+    composition.images.push_back(
+        {image.kind, name, image.source->bytes(), {image.source.get()}, {}});
   }
-  manifest.annotations = {{"created", utc_now()}, {"tool", std::string(kTool)}};
-  manifest.annotations.insert(manifest.annotations.end(), options.annotations.begin(),
-                              options.annotations.end());
-  return manifest;
+  return composition;
 }
 
 /// The sizes, and `progress` set to begin: holes are done from the start.
@@ -99,28 +94,14 @@ Result<void> require_unchanged(std::span<const SourceImage> images) {
   return {};
 }
 
-Result<void> not_cancelled(const Progress& progress) {
-  if (!progress.cancelled()) return {};
-  return fail(ErrorCode::kInterrupted, "stopped before the snapshot had its name");
-}
-
-Result<SealStats> seal_all(std::span<const SourceImage> images, const FreezeOptions& options,
-                           uint64_t root_id, const KeyProvider& keys, ObjectStore& store,
-                           SnapshotLedger& ledger, Progress& progress) {
-  SealJob job;
-  for (const SourceImage& image : images) job.images.push_back(image.source.get());
-  job.chunk_bytes = options.chunk_bytes;
-  job.threads = options.threads;
-  job.root_id = root_id;
-  job.group_put = [&options] {
-    if (options.on_step) options.on_step("group_put");
-  };
-  ASSIGN_OR_RETURN(const SecretBytes domain_secret, keys.domain_secret());
-  const SecretBytes salt = derive_chunk_salt(domain_secret, root_id);
-  return seal_images(job, salt, store, ledger, progress);
-}
-
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> new_annotations(const FreezeOptions& options) {
+  std::vector<std::pair<std::string, std::string>> annotations{{"created", utc_now()},
+                                                               {"tool", std::string(kTool)}};
+  annotations.insert(annotations.end(), options.annotations.begin(), options.annotations.end());
+  return annotations;
+}
 
 Result<void> FreezeOptions::validate() const {
   TRY(validate_chunk_bytes(chunk_bytes));
@@ -177,37 +158,31 @@ Result<FreezeResult> freeze(Catalog& catalog, const KeyProvider& keys, std::stri
   result.stats = begin(images, progress);
   step("opened");
 
-  SnapshotLedger ledger(images.size());
-  ASSIGN_OR_RETURN(const SealStats sealed, seal_all(images, options, result.target.root_id, keys,
-                                                    catalog.store(), ledger, progress));
+  Composition composition = whole_images(images, options, result.target.root_id);
+  ASSIGN_OR_RETURN(const ComposedSnapshot composed,
+                   compose_snapshot(catalog.store(), keys, composition, options.threads,
+                                    options.on_step, progress));
   TRY(require_unchanged(images));
   step("chunks_done");
 
-  Manifest manifest = empty_manifest(images, options, result.target.root_id);
-  std::move(ledger).write_to(manifest);
-  ASSIGN_OR_RETURN(const Bytes bytes, encode_manifest(manifest, keys));
-  result.target.manifest = manifest_id(bytes);
-  TRY(not_cancelled(progress));
-  TRY(catalog.write_manifest(result.target, bytes));
-  step("manifest_put");
+  Publication publication;
+  publication.name = name;
+  publication.replace = options.replace;
+  ASSIGN_OR_RETURN(const PublishedSnapshot published,
+                   publish_snapshot(catalog, keys, composed.manifest, std::move(publication),
+                                    options.on_step, progress));
+  result.target = published.target;
 
-  TRY(not_cancelled(progress));
-  if (options.replace) {
-    TRY(catalog.rebind(keys.tenant(), name, result.target));
-  } else {
-    TRY(catalog.bind_new(keys.tenant(), name, result.target));
-  }
-  step("name_bound");
-
+  const SealStats& sealed = composed.sealed;
   FreezeStats& stats = result.stats;
   stats.data_bytes = sealed.data_pages * kPageBytes;
   stats.zero_bytes = sealed.zero_pages * kPageBytes;
-  stats.chunks_total = manifest.clear.chunks.size();
+  stats.chunks_total = composed.manifest.clear.chunks.size();
   stats.chunks_created = sealed.upload.chunks_created;
   stats.chunks_existed = sealed.upload.chunks_existed;
   stats.chunks_duplicate = sealed.duplicate_chunks;
   stats.bytes_written = sealed.upload.bytes_created;
-  stats.manifest_bytes = bytes.size();
+  stats.manifest_bytes = published.manifest_bytes;
   stats.store_waits = sealed.buffer_waits;
   stats.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return result;

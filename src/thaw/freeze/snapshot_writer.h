@@ -56,6 +56,9 @@ struct FreezeOptions {
   Result<void> validate() const;
 };
 
+/// Those that thaw writes, and the options'.
+std::vector<std::pair<std::string, std::string>> new_annotations(const FreezeOptions& options);
+
 struct FreezeStats {
   uint64_t bytes_total = 0;  // sizes of the images
   // In whole pages, so that their sum is the total rounded up to pages:

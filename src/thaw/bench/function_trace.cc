@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/bench/function_trace.h"
+
+#include <algorithm>
+#include <array>
+
+#include "thaw/base/check.h"
+
+namespace thaw {
+namespace {
+
+constexpr std::array kFunctions{"json", "html", "aes", "compress", "text", "graph"};
+
+}  // namespace
+
+std::vector<FunctionTrace> load_function_traces(size_t count) {
+  std::vector<FunctionTrace> functions;
+  for (size_t i = 0; i < std::min(count, kFunctions.size()); ++i) {
+    const std::string path = std::string(THAW_BENCH_TRACES "/") + kFunctions[i];
+    FunctionTrace function{kFunctions[i], *read_page_shape(path + ".shape"),
+                           *read_page_trace(path + ".recorded.trace"),
+                           *read_page_trace(path + ".trace")};
+    CHECK(function.recorded.page_count == function.shape.page_count);
+    CHECK(function.measured.page_count == function.shape.page_count);
+    functions.push_back(std::move(function));
+  }
+  return functions;
+}
+
+Recording recording_of(const PageTrace& trace) {
+  Recording recording;
+  uint64_t ns = 0;
+  for (const TraceEvent& event : trace.events) {
+    ns += event.gap_ns;
+    recording.touches.push_back(
+        {static_cast<uint32_t>(event.page), static_cast<uint32_t>(ns / 1000), event.write});
+  }
+  return recording;
+}
+
+}  // namespace thaw

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What tests of layouts and diffs share, on top of FreezeFixture: recordings that are made up, and
+// images read back for comparison with an oracle.
+#pragma once
+
+#include <algorithm>
+#include <random>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "thaw/freeze/relayout.h"
+#include "thaw/freeze/snapshot_export.h"
+#include "thaw/image/working_set.h"
+#include "thaw/testing/freeze_fixture.h"
+
+namespace thaw {
+
+/// First touches of these pages, a microsecond apart.
+inline Recording recording_of(const std::vector<uint32_t>& pages) {
+  Recording recording;
+  for (const uint32_t page : pages) {
+    recording.touches.push_back({page, static_cast<uint32_t>(recording.touches.size()), false});
+  }
+  return recording;
+}
+
+/// Runs of holes, of written zeros and of data, as guests have them; data pages all differ from
+/// their neighbours.
+inline std::vector<PageTag> random_tags(std::mt19937_64& random, size_t pages) {
+  std::vector<PageTag> tags;
+  while (tags.size() < pages) {
+    const auto kind = random() % 4;
+    const size_t run = std::min<size_t>(pages - tags.size(), 1 + random() % 12);
+    for (size_t i = 0; i < run; ++i) {
+      tags.push_back(kind == 0   ? kHolePage
+                     : kind == 1 ? kZeroPage
+                                 : static_cast<PageTag>(2 + random() % 250));
+    }
+  }
+  return tags;
+}
+
+struct LayoutFixture : FreezeFixture {
+  using FreezeFixture::FreezeFixture;
+
+  NameTarget target(std::string_view name) const {
+    const Result<NameTarget> found = catalog.resolve(keys.tenant(), name);
+    CHECK(found.has_value());
+    return *found;
+  }
+
+  Result<RelayoutResult> relayout(std::string_view name, const RelayoutOptions& options) {
+    const Manifest manifest = load(name);
+    Progress progress;
+    return thaw::relayout(catalog, keys, name, target(name), manifest, options, progress);
+  }
+
+  /// The whole image, exported; every chunk of it is verified on the way.
+  Bytes bytes_of(const Manifest& manifest, ImageKind kind, std::string_view disk = {}) const {
+    const TempDir directory("/dev/shm");
+    const Image* image = manifest.find(kind, disk);
+    CHECK(image != nullptr);
+    Progress progress;
+    CHECK(export_image(store, manifest, *image, directory.file("out"), {}, progress));
+    return whole_file(directory.file("out"));
+  }
+};
+
+}  // namespace thaw
