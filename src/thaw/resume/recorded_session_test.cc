@@ -20,6 +20,7 @@ class RecordedSessionTest : public ServedVmmTest {
 
   static PageServerOptions recording(Recorder& recorder) {
     PageServerOptions options;
+    options.session.strategy = Strategy::kOnDemand;
     options.session.fill = Fill::kPage;
     options.session.recorder = &recorder;
     return options;
