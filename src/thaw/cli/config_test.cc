@@ -51,7 +51,7 @@ readahead_kb = 512
   EXPECT_EQ(config.restore_memory_bytes, 64u << 20);
   EXPECT_EQ(config.restore_workers.threads, 4u);
   EXPECT_EQ(config.restore.session.prefault, Prefault::kAll);
-  EXPECT_EQ(config.restore.session.fill, Fill::kChunk);
+  EXPECT_EQ(config.restore.session.fill, Fill::kAuto);
   EXPECT_EQ(config.restore.session.fault_core, 2);
   EXPECT_EQ(config.restore.handshake_timeout_ms, 250u);
   EXPECT_EQ(config.mount_memory_bytes, 1u << 30);
