@@ -8,8 +8,8 @@
 namespace thaw {
 namespace {
 
-// A resume on demand from the origin takes seconds.
-constexpr int kOriginRounds = 2;
+// A resume on demand from the origin takes seconds; it is no close thing.
+constexpr int kOriginRounds = 1;
 
 }  // namespace
 
@@ -48,12 +48,11 @@ std::vector<Comparison> bench_resume(const BenchScale& scale) {
                            .target = 1.5},
                           scale.rounds(), hot(BenchTier::kZone), reap));
   }
-  const int origin_rounds = scale.smoke ? 1 : kOriginRounds;
   results.push_back(run({.name = "resume_origin",
                          .what = "hot from the origin over on-demand, linear chunks, there",
                          .unit = "ms",
                          .target = 0.05},
-                        origin_rounds, hot(BenchTier::kOrigin), [&](size_t function) {
+                        kOriginRounds, hot(BenchTier::kOrigin), [&](size_t function) {
                           return bench
                               .session(function, {.tier = BenchTier::kOrigin,
                                                   .layout = Layout::kLinear,

@@ -10,19 +10,24 @@ namespace thaw {
 namespace {
 
 constexpr std::array kFunctions{"json", "html", "aes", "compress", "text", "graph"};
+constexpr size_t kSmokeEvents = 64;
 
 }  // namespace
 
-std::vector<FunctionTrace> load_function_traces(size_t count) {
+std::vector<FunctionTrace> load_function_traces(bool smoke) {
   std::vector<FunctionTrace> functions;
-  for (size_t i = 0; i < std::min(count, kFunctions.size()); ++i) {
-    const std::string path = std::string(THAW_BENCH_TRACES "/") + kFunctions[i];
-    FunctionTrace function{kFunctions[i], *read_page_shape(path + ".shape"),
+  for (const char* const name : kFunctions) {
+    const std::string path = std::string(THAW_BENCH_TRACES "/") + name;
+    FunctionTrace function{name, *read_page_shape(path + ".shape"),
                            *read_page_trace(path + ".recorded.trace"),
                            *read_page_trace(path + ".trace")};
     CHECK(function.recorded.page_count == function.shape.page_count);
     CHECK(function.measured.page_count == function.shape.page_count);
+    if (smoke) {
+      function.measured.events.resize(std::min(function.measured.events.size(), kSmokeEvents));
+    }
     functions.push_back(std::move(function));
+    if (smoke) break;
   }
   return functions;
 }

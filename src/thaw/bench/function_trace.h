@@ -19,8 +19,9 @@ struct FunctionTrace {
   PageTrace measured;  // another one, with another input: what is replayed
 };
 
-/// All functions, or the first `count`, in a fixed order. Aborts if a file is missing or wrong.
-std::vector<FunctionTrace> load_function_traces(size_t count);
+/// All functions in a fixed order; for a smoke run the first one, and of it the
+/// begin of what is replayed. Aborts if a file is missing or wrong.
+std::vector<FunctionTrace> load_function_traces(bool smoke);
 
 /// The trace as a recording. Its times are of no matter to a resume.
 Recording recording_of(const PageTrace& trace);

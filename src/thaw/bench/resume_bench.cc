@@ -55,9 +55,8 @@ const char* to_string(BenchTier tier) {
 }
 
 ResumeBench::ResumeBench(const BenchScale& scale)
-    : traces_(load_function_traces(scale.smoke ? 1 : SIZE_MAX)),
-      workers_(WorkerOptions().thread_count(), 65536) {
-  CHECK(::mkdir(memory_dir_.file("store").c_str(), 0700) == 0);
+    : traces_(load_function_traces(scale.smoke)), workers_(WorkerOptions().thread_count(), 65536) {
+  CHECK(make_directories(memory_dir_.file("store")));
   store_ = *DirStore::create(memory_dir_.file("store"));
   Catalog catalog(*store_);
   CHECK(catalog.initialise());
