@@ -25,6 +25,10 @@ void PageFiller::fault(uint64_t page) {
     return;
   }
   if (wake_stale(context_.memory, page, counters_)) return;
+  if (const auto placed = place_plain_fault(context_, page, counters_)) {
+    settle(context_.host, page, *placed, [this, page] { fault(page); });
+    return;
+  }
   if (const Chunk* chunk = held_[location.chunk].get()) {
     counters_.hits.fetch_add(1, std::memory_order_relaxed);
     serve(page, location, *chunk);

@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 
 #include <array>
 #include <csignal>
@@ -43,10 +42,7 @@ Result<void> SessionOptions::validate() const {
     return fail(ErrorCode::kInvalid,
                 "prefetch_lanes, prefault_lanes and held_chunks_max must be at least 1");
   }
-  if (fault_core < -1 || fault_core >= CPU_SETSIZE) {
-    return fail(ErrorCode::kInvalid, "fault_core must be -1 (any) or the number of a core");
-  }
-  return {};
+  return placement.validate();
 }
 
 const char* to_string(SessionEnd end) {
@@ -69,22 +65,23 @@ Result<std::unique_ptr<Session>> Session::start(std::shared_ptr<const ResumeImag
                                                 ChunkSource& source, WorkerPool& workers,
                                                 Handshake handshake, VmmPeer peer,
                                                 const SessionOptions& options,
-                                                std::function<void()> on_end) {
+                                                std::function<void()> on_end, PlainCache* plain) {
   TRY(options.validate());
   SessionOptions decided = options;
   if (!decided.strategy) decided.strategy = default_strategy(*image);
   ASSIGN_OR_RETURN(const PrefetchPlan* const plan, image->plan(*decided.strategy));
+  CHECK(plain == nullptr || plain->is_for(*plan));
   ASSIGN_OR_RETURN(Fd wake, event_fd());
   std::unique_ptr<Session> session(new Session(std::move(image), source, workers,
                                                std::move(handshake), std::move(peer), decided,
-                                               *plan, std::move(wake), std::move(on_end)));
+                                               *plan, plain, std::move(wake), std::move(on_end)));
   session->thread_ = std::thread([raw = session.get()] { raw->run(); });
   return session;
 }
 
 Session::Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, WorkerPool& workers,
                  Handshake handshake, VmmPeer peer, const SessionOptions& options,
-                 const PrefetchPlan& plan, Fd wake, std::function<void()> on_end)
+                 const PrefetchPlan& plan, PlainCache* plain, Fd wake, std::function<void()> on_end)
     : image_(std::move(image)),
       options_(options),
       peer_(std::move(peer)),
@@ -94,8 +91,12 @@ Session::Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, 
       memory_(std::move(handshake.uffd), RegionMap(std::move(handshake.regions)),
               image_->map().page_count()),
       scratch_(scratch_pages_for(memory_)),
-      fetches_(std::chrono::milliseconds(options.fetch_timeout_ms)) {
-  const FillContext context{*image_, memory_, source, workers, scratch_, *this, gate_, fetches_};
+      fetches_(std::chrono::milliseconds(options.fetch_timeout_ms)),
+      placement_(options.placement, peer_.process.pid) {
+  // A huge page is built of chunks and zeros at once: there is no piece of the plan to take.
+  if (memory_.unit_pages() > 1) plain = nullptr;
+  const FillContext context{*image_, memory_, source,   workers, scratch_,
+                            *this,   gate_,   fetches_, plain};
   UnitFiller* units = nullptr;
   if (options_.fill == Fill::kPage && memory_.unit_pages() == 1) {
     filler_ = std::make_unique<PageFiller>(context, options_.held_chunks_max,
@@ -184,17 +185,7 @@ void Session::end_vmm(const std::string& why) {
 
 void Session::run() {
   ::pthread_setname_np(::pthread_self(), "thaw-fault");
-  if (options_.fault_core >= 0) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(static_cast<size_t>(options_.fault_core), &set);
-    const int error = ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
-    if (error != 0) {
-      log_warning(
-          "the fault thread runs on any core: " +
-          errno_error("cannot move to core " + std::to_string(options_.fault_core), error).message);
-    }
-  }
+  placement_.start();
   if (options_.recorder != nullptr) options_.recorder->begin(Recorder::Clock::now());
   prefetcher_->start();
   while (!stopping()) {
@@ -251,6 +242,7 @@ bool Session::read_events() {
     const UffdEvent& event = events[i];
     if (event.kind != UffdEvent::Kind::kFault) continue;
     fault_count_.fetch_add(1, std::memory_order_relaxed);
+    placement_.fault(event.thread_id);
     if (event.write) write_fault_count_.fetch_add(1, std::memory_order_relaxed);
     const std::optional<uint64_t> page = memory_.regions().page_at(event.address);
     if (page) {
@@ -355,6 +347,8 @@ SessionSummary Session::summary() const {
   summary.unpredicted_faults = value(prefetch.unpredicted_faults);
   summary.prefetch_stopped = prefetch.stopped.load(std::memory_order_relaxed);
   summary.prefetch_errors = value(fill.prefetch_errors) + value(prefetch.errors);
+  summary.plain_hits = value(fill.plain_hits) + value(prefetch.plain_hits);
+  summary.core_moves = placement_.moves();
   return summary;
 }
 
