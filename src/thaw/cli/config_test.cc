@@ -106,7 +106,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[restore]\nfault_cores = [0, -1]", "line 2", "restore.fault_cores"},
         Wrong{"[restore]\nfault_cores = 2", "line 2", "a list"},
         Wrong{"[restore]\nplacement = \"near\"", "line 2", "restore.placement"},
-        Wrong{"[restore]\nplacement = \"cores\"", "t.toml", "fault_cores"},
+        Wrong{"[restore]\nplacement = \"cores\"", "thaw.toml", "fault_cores"},
         Wrong{"[mount]\nallow_other = 1", "line 2", "mount.allow_other"},
         Wrong{"[mount]\nname_timeout_s = -1", "line 2", "mount.name_timeout_s"},
         Wrong{"[mount]\nname_timeout_s = nan", "line 2", "mount.name_timeout_s"},
