@@ -183,12 +183,20 @@ bool send_handshake(const Handover& to, const void* base, size_t size, off_t off
   return true;
 }
 
-bool enable(int uffd) {
+bool enable_features(int uffd, uint64_t features) {
   uffdio_api api{};
   api.api = UFFD_API;
-  api.features = UFFD_FEATURE_EVENT_REMOVE;
+  api.features = features;
   // SAFETY: the kernel reads and writes one uffdio_api.
   return ioctl(uffd, UFFDIO_API, &api) == 0;
+}
+
+// With the faulting thread's number in each fault the page server can serve it on the same core; it
+// does without where the kernel (before 4.14) has none. A refused request leaves the descriptor as
+// it was.
+bool enable(int uffd) {
+  return enable_features(uffd, UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_THREAD_ID) ||
+         enable_features(uffd, UFFD_FEATURE_EVENT_REMOVE);
 }
 
 bool register_missing(int uffd, void* base, size_t size) {

@@ -2,13 +2,24 @@
 #include "thaw/base/worker_pool.h"
 
 #include "thaw/base/check.h"
+#include "thaw/base/log.h"
 
 namespace thaw {
 
-WorkerPool::WorkerPool(unsigned threads, size_t queue_max) : queue_max_(queue_max) {
+WorkerPool::WorkerPool(unsigned threads, size_t queue_max, const CoreSet& cores)
+    : queue_max_(queue_max) {
   CHECK(threads > 0 && queue_max > 0);
   threads_.reserve(threads);
-  for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
+  for (unsigned i = 0; i < threads; ++i) {
+    threads_.emplace_back([this, cores, first = i == 0] {
+      if (const Result<void> confined =
+              cores.empty() ? Result<void>() : cores.confine_this_thread();
+          !confined && first) {
+        log_warning("the workers run on any core: " + confined.error().message);
+      }
+      run();
+    });
+  }
 }
 
 WorkerPool::~WorkerPool() {

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "thaw/base/core_set.h"
 #include "thaw/base/guarded.h"
 
 namespace thaw {
@@ -20,8 +21,9 @@ class WorkerPool {
  public:
   using Task = std::function<void()>;
 
-  /// `queue_max` bounds the tasks that wait, urgent and ordinary together.
-  WorkerPool(unsigned threads, size_t queue_max);
+  /// `queue_max` bounds the tasks that wait, urgent and ordinary together. The threads keep to
+  /// `cores`; empty: any. If the machine refuses that, it is said once and they run anywhere.
+  WorkerPool(unsigned threads, size_t queue_max, const CoreSet& cores = {});
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;

@@ -56,6 +56,20 @@ TEST(WorkerPool, AFullQueueRefusesAndCounts) {
   hold.count_down();
 }
 
+TEST(WorkerPool, KeepsToItsCores) {
+  const unsigned core = CoreSet::allowed().cores().back();
+  for (const CoreSet& cores : {CoreSet(), CoreSet{core}, CoreSet{1023}}) {
+    // What the machine does not have is no reason not to work.
+    const bool confined = cores == CoreSet{core} || CoreSet::allowed().contains(1023);
+    CoreSet seen;
+    {
+      WorkerPool pool(1, 10, cores);
+      ASSERT_TRUE(pool.submit([&] { seen = CoreSet::allowed(); }, false));
+    }
+    EXPECT_EQ(seen, confined && !cores.empty() ? cores : CoreSet::allowed());
+  }
+}
+
 TEST(WorkerPool, DrainWaitsForWhatWaitsAndRuns) {
   WorkerPool pool(2, 100);
   std::atomic<int> ran{0};

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // fault_ondemand_hit: what thaw adds to a fault whose chunk is in memory (page map, decryption,
-// bookkeeping, removals) over a handler that only copies from a plain buffer.
+// bookkeeping, removals) over a handler that only copies from a plain buffer. placement_*: the same
+// fault by where it is served, the guest's thread being on one core.
 #include "thaw/base/check.h"
 #include "thaw/bench/paired.h"
 #include "thaw/chunk/sealed_chunk.h"
@@ -39,15 +40,15 @@ class FaultBench {
   }
 
   // p50 and p99 of a first touch, in ns.
-  std::vector<double> ours(int vmm_core, int handler_core) {
+  std::vector<double> ours(int vmm_core, const PlacementOptions& placement) {
     PageServerOptions options;
     options.session.fill = Fill::kPage;
     options.session.held_chunks_max = image_->chunk_count();
-    options.session.fault_core = handler_core;
+    options.session.placement = placement;
     const auto server =
         *PageServer::create(dir_.file("sock"), image_, stack_->top(), workers_, options, {});
     std::thread serving([&] { CHECK(server->run()); });
-    const std::vector<double> figures = touch(vmm_core);
+    const std::vector<double> figures = touch(vmm_core, /*thread_id=*/true);
     serving.join();
     return figures;
   }
@@ -58,13 +59,13 @@ class FaultBench {
     options.image = snapshot_.oracle(ImageKind::kMemory);
     options.core = handler_core;
     const auto handler = *BareHandler::start(options);
-    const std::vector<double> figures = touch(vmm_core);
+    const std::vector<double> figures = touch(vmm_core, /*thread_id=*/false);
     CHECK(handler->stop().error.empty());
     return figures;
   }
 
  private:
-  std::vector<double> touch(int core) {
+  std::vector<double> touch(int core, bool thread_id) {
     FakeVmmOptions vmm = FakeVmmOptions::firecracker(Generation::kV1_12);
     vmm.socket_path = dir_.file("sock");
     vmm.image_path = dir_.file("memory");
@@ -72,6 +73,7 @@ class FaultBench {
     vmm.touching.order = FakeTouching::Order::kPermutation;
     vmm.touching.check = FakeTouching::Check::kAfterTrace;
     vmm.touching.cores = {core};
+    vmm.thread_id = thread_id;
     const auto process = *FakeVmm::start(vmm);
     const FakeVmmResult& result = process->wait();
     CHECK(result.passed());
@@ -106,8 +108,34 @@ std::vector<Comparison> bench_faults(const BenchScale& scale) {
     const std::string what = std::string("served fault over bare handler, ") + at.text;
     const std::vector<Comparison> pair = compare_all(
         {{name, what + ", median", "ns", 1.25}, {name + "_p99", what + ", p99", "ns", 1.5}},
-        scale.rounds(), [&] { return bench.ours(at.vmm_core, at.handler_core); },
+        scale.rounds(),
+        [&] {
+          return bench.ours(at.vmm_core, {.cores = {static_cast<unsigned>(at.handler_core)}});
+        },
         [&] { return bench.bare(at.vmm_core, at.handler_core); });
+    results.insert(results.end(), pair.begin(), pair.end());
+  }
+  return results;
+}
+
+std::vector<Comparison> bench_placement(const BenchScale& scale) {
+  FaultBench bench(scale);
+  struct Policy {
+    const char* name;
+    const char* text;
+    PlacementOptions placement;
+  };
+  const Policy policies[] = {
+      {"placement_cores", "fault thread on the guest's core", {.cores = {0}}},
+      {"placement_follow", "fault thread follows the guest", {.placement = CorePolicy::kFollow}}};
+  std::vector<Comparison> results;
+  for (const Policy& policy : policies) {
+    const std::string what = std::string(policy.text) + " over anywhere, ";
+    const std::vector<Comparison> pair = compare_all(
+        {{policy.name, what + "median", "ns", 1.05},
+         {std::string(policy.name) + "_p99", what + "p99", "ns", 1.0}},
+        scale.rounds(), [&] { return bench.ours(0, policy.placement); },
+        [&] { return bench.ours(0, {.placement = CorePolicy::kNone}); });
     results.insert(results.end(), pair.begin(), pair.end());
   }
   return results;

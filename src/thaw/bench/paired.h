@@ -62,6 +62,7 @@ struct BenchScale {
 };
 
 std::vector<Comparison> bench_faults(const BenchScale& scale);
+std::vector<Comparison> bench_placement(const BenchScale& scale);
 std::vector<Comparison> bench_prefault(const BenchScale& scale);
 std::vector<Comparison> bench_freeze(const BenchScale& scale);
 std::vector<Comparison> bench_manifest(const BenchScale& scale);

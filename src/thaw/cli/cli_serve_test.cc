@@ -73,8 +73,12 @@ TEST_F(RestoreTest, ServesAVmmAndEndsWithIt) {
 }
 
 TEST_F(RestoreTest, EveryWayToFillServesTheSame) {
-  for (const std::vector<std::string>& options : std::vector<std::vector<std::string>>{
-           {"--fill", "page"}, {"--prefault", "all", "--threads", "3"}, {"--fault-core", "0"}}) {
+  for (const std::vector<std::string>& options :
+       std::vector<std::vector<std::string>>{{"--fill", "page"},
+                                             {"--prefault", "all", "--threads", "3"},
+                                             {"--fault-core", "0"},
+                                             {"--placement", "none"},
+                                             {"--placement", "follow", "--fault-cores", "0-1"}}) {
     SCOPED_TRACE(testing::PrintToString(options));
     const auto server = restore(options);
     EXPECT_EQ(event_of(*server)["event"], "ready");
@@ -108,6 +112,36 @@ TEST_F(RestoreTest, ManySessionsUntilASignal) {
   const Outcome outcome = server->wait();
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_FALSE(std::filesystem::exists(socket()));
+}
+
+TEST_F(RestoreTest, ClonesShareWhatTheFirstHasDecrypted) {
+  {
+    const auto recorder = start({"record", "web", "--uffd", socket(), "--json"});
+    EXPECT_EQ(event_of(*recorder)["event"], "ready");
+    const auto guest = vmm();
+    EXPECT_TRUE(guest->wait().passed()) << guest->wait().describe();
+    EXPECT_EQ(recorder->wait().exit_code, 0);
+  }
+  const auto server = restore({"--clones", "3", "--strategy", "reap"});
+  EXPECT_EQ(event_of(*server)["event"], "ready");
+  for (int i = 0; i < 3; ++i) {
+    const auto guest = vmm();
+    EXPECT_TRUE(guest->wait().passed()) << guest->wait().describe();
+    EXPECT_EQ(event_of(*server)["event"], "session_started");
+    const Json ended = event_of(*server);
+    EXPECT_EQ(ended["strategy"], "reap");
+    // The guest was held until all of it was there, and with the first clone it was decrypted.
+    if (i == 0) {
+      EXPECT_EQ(ended["plain_hits"], 0);
+    } else {
+      EXPECT_GT(ended["plain_hits"], 0);
+    }
+  }
+  const Json last = event_of(*server);
+  EXPECT_GT(last["plain"]["fills"], 0);
+  EXPECT_EQ(last["plain"]["refused"], 0);
+  EXPECT_EQ(last["tiers"]["memory"]["misses"], last["tiers"]["origin"]["chunks"]);
+  EXPECT_EQ(server->wait().exit_code, 0);
 }
 
 TEST_F(RestoreTest, AReaderThatLeavesDoesNotEndTheServer) {

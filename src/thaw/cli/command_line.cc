@@ -382,8 +382,22 @@ class CommandLine {
         ->check(CLI::IsMember({"auto", "page", "around", "chunk"}));
     add_count<uint64_t>(verb, "--sessions", restore_.sessions, 0, 1'000'000'000,
                         "End after so many VMMs; 0: serve until a signal. Default 1");
-    add_count<int>(verb, "--fault-core", restore_.fault_core, 0, kConfigCoreMax,
-                   "Keep the thread that takes the faults on this core, best the faulting vCPU's");
+    add_count<uint64_t>(
+        verb, "--clones", restore_.clones, 1, 1'000'000'000,
+        "Instead of --sessions, for so many VMMs of one snapshot: what the strategy "
+        "loads is kept as plaintext once the first has decrypted it, in memory that "
+        "is out of core dumps, locked, and wiped at the end");
+    verb.add_option(
+            "--placement", restore_.placement,
+            "Where the thread that takes the faults runs. none: anywhere; cores: on those of "
+            "--fault-cores; follow: on the core of the thread that faults, else as cores. "
+            "auto, the default: cores if there are some, else follow")
+        ->check(CLI::IsMember({"auto", "none", "cores", "follow"}));
+    verb.add_option(
+            "--fault-cores,--fault-core", restore_.fault_cores,
+            "Cores for that thread, best the vCPUs': 2,3 or 2-5. The other threads keep off "
+            "them if any core is left")
+        ->type_name("CORES");
     add_file(verb, "--vmstate", restore_.vmstate, "Export the device state there first");
     verb.add_flag("--overwrite", restore_.overwrite, "Replace a vmstate file that is there");
     add_threads(verb, restore_.threads, "fetch, decrypt and install");

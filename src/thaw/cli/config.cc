@@ -20,6 +20,20 @@ Result<void> read_freeze(ConfigSection section, Config& config) {
   return section.finish();
 }
 
+void read_cores(ConfigSection& section, std::string_view key, CoreSet& out) {
+  CoreSet cores;
+  section.list(key, [&](const toml::node& node, const std::string& place) -> Result<void> {
+    const auto core = node.value_exact<int64_t>();
+    if (!core || *core < 0 || *core >= int64_t{kCoresMax}) {
+      return fail(ErrorCode::kInvalid,
+                  place + " must hold numbers of cores from 0 to " + std::to_string(kCoresMax - 1));
+    }
+    cores.add(static_cast<unsigned>(*core));
+    return {};
+  });
+  if (!cores.empty()) out = cores;
+}
+
 Result<void> read_restore(ConfigSection section, Config& config) {
   section.size("memory_tier_bytes", config.restore_memory_bytes, validate_memory);
   section.count("threads", 0, kConfigThreadsMax, config.restore_workers.threads);
@@ -29,9 +43,13 @@ Result<void> read_restore(ConfigSection section, Config& config) {
   section.choice("strategy", kStrategyWords, parse_strategy_choice,
                  config.restore.session.strategy);
   section.count("prefetch_lanes", 1, 4096, config.restore.session.prefetch_lanes);
-  section.count("fault_core", 0, kConfigCoreMax, config.restore.session.fault_core);
+  section.choice("placement", kPlacementWords, parse_placement_choice,
+                 config.restore.session.placement.placement);
+  read_cores(section, "fault_cores", config.restore.session.placement.cores);
   section.count("handshake_timeout_ms", 1, 3'600'000, config.restore.handshake_timeout_ms);
   section.count("fetch_timeout_ms", 1, 3'600'000, config.restore.session.fetch_timeout_ms);
+  section.size("plain_bytes_max", config.restore.plain_bytes_max,
+               [](uint64_t) { return Result<void>(); });
   section.count("restores_max", 0, 1'000'000, config.restore.restores_max);
   section.count("restore_settle_ms", 0, 3'600'000, config.restore.restore_settle_ms);
   return section.finish();
@@ -126,6 +144,13 @@ std::optional<std::optional<Strategy>> parse_strategy_choice(std::string_view wo
   const std::optional<Strategy> strategy = parse_strategy(word);
   if (!strategy) return std::nullopt;
   return strategy;
+}
+
+std::optional<std::optional<CorePolicy>> parse_placement_choice(std::string_view word) {
+  if (word == "auto") return std::optional<CorePolicy>();
+  const std::optional<CorePolicy> placement = parse_placement(word);
+  if (!placement) return std::nullopt;
+  return placement;
 }
 
 std::optional<Fill> parse_fill(std::string_view word) {

@@ -11,7 +11,9 @@
 //   chunk_size = "512KiB"              handshake_timeout_ms = 10000    name_timeout_s = 1.0
 //                                      strategy = "auto"
 //                                      prefetch_lanes = 48
-//   threads = 0                        fault_core = 2 (none: any)      readahead_kb = 1024
+//   threads = 0                        placement = "auto"              readahead_kb = 1024
+//                                      fault_cores = [] (any)
+//                                      plain_bytes_max = 0 (none)
 //                                      fetch_timeout_ms = 30000
 //   [s3]                               restores_max = 0 (no limit)     [zone]
 //   endpoint = "https://s3.example"    restore_settle_ms = 1000        nodes = ["cache1:11211"]
@@ -70,7 +72,6 @@ struct Config {
 
 inline constexpr uint64_t kConfigBytesMax = 1 << 20;
 inline constexpr unsigned kConfigThreadsMax = 1024;
-inline constexpr unsigned kConfigCoreMax = 8191;
 
 /// kInvalid for bytes that are no TOML, an unknown key, a wrong type or a value out of range; the
 /// message names `source`, the line and the key.
@@ -83,6 +84,8 @@ std::optional<Prefault> parse_prefault(std::string_view word);
 std::optional<Fill> parse_fill(std::string_view word);
 /// "auto" gives the empty choice.
 std::optional<std::optional<Strategy>> parse_strategy_choice(std::string_view word);
+std::optional<std::optional<CorePolicy>> parse_placement_choice(std::string_view word);
+inline constexpr const char* kPlacementWords = "\"auto\", \"none\", \"cores\", \"follow\"";
 inline constexpr const char* kStrategyWords =
     "\"auto\", \"on-demand\", \"reap\", \"faasnap\", \"chunks\", \"hot\"";
 

@@ -31,7 +31,9 @@ memory_tier_bytes = 67108864
 threads = 4
 prefault = "all"
 fill = "chunk"
-fault_core = 2
+placement = "cores"
+fault_cores = [2, 5]
+plain_bytes_max = "64MiB"
 handshake_timeout_ms = 250
 [record]
 quiet_ms = 500
@@ -55,8 +57,10 @@ readahead_kb = 512
   EXPECT_EQ(config.restore_memory_bytes, 64u << 20);
   EXPECT_EQ(config.restore_workers.threads, 4u);
   EXPECT_EQ(config.restore.session.prefault, Prefault::kAll);
-  EXPECT_EQ(config.restore.session.fill, Fill::kAuto);
-  EXPECT_EQ(config.restore.session.fault_core, 2);
+  EXPECT_EQ(config.restore.session.fill, Fill::kChunk);
+  EXPECT_EQ(config.restore.plain_bytes_max, 64 * kMiB);
+  EXPECT_EQ(config.restore.session.placement.placement, CorePolicy::kCores);
+  EXPECT_EQ(config.restore.session.placement.cores, CoreSet({2, 5}));
   EXPECT_EQ(config.restore.handshake_timeout_ms, 250u);
   EXPECT_EQ(config.record.quiet_ms, 500u);
   EXPECT_EQ(config.record.pages_max, 1000u);
@@ -106,10 +110,13 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[restore]\nprefault = \"all\"\nfill = \"page\"", "thaw.toml", "prefault"},
         Wrong{"[restore]\nmemory_tier_bytes = 1", "line 2", "restore.memory_tier_bytes"},
         Wrong{"[restore]\nhandshake_timeout_ms = 0", "line 2", "restore.handshake_timeout_ms"},
-        Wrong{"[restore]\nfault_core = -1", "line 2", "restore.fault_core"},
         Wrong{"[record]\nlimit_s = 0", "line 2", "record.limit_s"},
         Wrong{"[record]\nlimit_pages = 16777217", "line 2", "record.limit_pages"},
         Wrong{"[record]\nquiet_ms = -1", "line 2", "record.quiet_ms"},
+        Wrong{"[restore]\nfault_cores = [0, -1]", "line 2", "restore.fault_cores"},
+        Wrong{"[restore]\nfault_cores = 2", "line 2", "a list"},
+        Wrong{"[restore]\nplacement = \"near\"", "line 2", "restore.placement"},
+        Wrong{"[restore]\nplacement = \"cores\"", "thaw.toml", "fault_cores"},
         Wrong{"[mount]\nallow_other = 1", "line 2", "mount.allow_other"},
         Wrong{"[mount]\nname_timeout_s = -1", "line 2", "mount.name_timeout_s"},
         Wrong{"[mount]\nname_timeout_s = nan", "line 2", "mount.name_timeout_s"},

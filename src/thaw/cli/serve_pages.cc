@@ -34,7 +34,9 @@ JsonObject ended_event(const SessionSummary& summary) {
       .set("predicted_faults", summary.predicted_faults)
       .set("unpredicted_faults", summary.unpredicted_faults)
       .set("prefetch_stopped", summary.prefetch_stopped)
-      .set("prefetch_errors", summary.prefetch_errors);
+      .set("prefetch_errors", summary.prefetch_errors)
+      .set("plain_hits", summary.plain_hits)
+      .set("core_moves", summary.core_moves);
   return event;
 }
 
@@ -75,8 +77,9 @@ Result<void> serve_pages(const Settings& settings, Workspace& workspace,
   ASSIGN_OR_RETURN(auto signals, ServingSignals::watch(settings, serving.signals));
   TierOptions tiers = settings.config.tiers;
   tiers.memory.bytes_max = settings.config.restore_memory_bytes;
-  ASSIGN_OR_RETURN(const auto path,
-                   ReadPath::open(workspace.catalog().store(), serving.workers, tiers));
+  WorkerOptions workers = serving.workers;
+  workers.cores = serving.server.session.placement.cores_of_workers();
+  ASSIGN_OR_RETURN(const auto path, ReadPath::open(workspace.catalog().store(), workers, tiers));
   ASSIGN_OR_RETURN(
       const auto server,
       PageServer::create(serving.socket, snapshot.image, path->source(), path->workers(),
@@ -102,6 +105,7 @@ Result<void> serve_pages(const Settings& settings, Workspace& workspace,
   if (serving.on_served) serving.on_served();
   JsonObject done;
   done.set("event", "tiers").set("tiers", tier_counters(path->tiers()));
+  if (server->plain_cache() != nullptr) done.set("plain", plain_counters(*server->plain_cache()));
   out.event(done, tiers_text(path->tiers()));
   return outcome;
 }

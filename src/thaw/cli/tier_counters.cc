@@ -87,6 +87,14 @@ JsonObject tier_counters(const TierStack& tiers) {
   return object;
 }
 
+JsonObject plain_counters(const PlainCache& plain) {
+  JsonObject object;
+  object.set("fills", value(plain.counters().fills))
+      .set("refused", value(plain.counters().refused))
+      .set("bytes", value(plain.counters().bytes));
+  return object;
+}
+
 std::string tiers_text(const TierStack& tiers) {
   std::string text = "chunks: ";
   if (tiers.local() != nullptr) {

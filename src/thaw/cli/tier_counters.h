@@ -4,6 +4,7 @@
 #pragma once
 
 #include "thaw/cli/json_object.h"
+#include "thaw/resume/plain_cache.h"
 #include "thaw/tier/stack.h"
 
 namespace thaw {
@@ -14,5 +15,8 @@ JsonObject tier_counters(const TierStack& tiers);
 
 /// "chunks: 12 from the disk, ..."
 std::string tiers_text(const TierStack& tiers);
+
+/// What a page server keeps as plaintext.
+JsonObject plain_counters(const PlainCache& plain);
 
 }  // namespace thaw

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "thaw/base/log.h"
 #include "thaw/base/name.h"
 #include "thaw/cli/export_images.h"
 #include "thaw/cli/serve_pages.h"
 #include "thaw/cli/verbs.h"
 #include "thaw/cli/workspace.h"
+#include "thaw/store/stored_working_set.h"
 
 namespace thaw {
 namespace {
@@ -27,10 +29,34 @@ Result<PageServerOptions> server_options(const Settings& settings, const Restore
     if (!fill) return fail(ErrorCode::kInvalid, "--fill is auto, page, around or chunk");
     options.session.fill = *fill;
   }
-  if (request.fault_core) options.session.fault_core = *request.fault_core;
-  options.sessions_max = static_cast<uint32_t>(request.sessions);
+  if (request.placement) {
+    const auto placement = parse_placement_choice(*request.placement);
+    if (!placement) {
+      return fail(ErrorCode::kInvalid, std::string("--placement is one of ") + kPlacementWords);
+    }
+    options.session.placement.placement = *placement;
+  }
+  if (request.fault_cores) {
+    ASSIGN_OR_RETURN(options.session.placement.cores, CoreSet::parse(*request.fault_cores));
+  }
+  options.sessions_max = static_cast<uint32_t>(request.clones.value_or(request.sessions));
+  if (request.clones && options.plain_bytes_max == 0) {
+    options.plain_bytes_max = kPlainBytesMaxDefault;
+  }
   TRY(options.validate());
   return options;
+}
+
+// Without a working set a VM resumes as well, only slower; a strategy that needs one says so.
+std::optional<WorkingSet> working_set_of(Workspace& workspace, const OpenedSnapshot& snapshot) {
+  const Image* const memory = snapshot.manifest.find(ImageKind::kMemory);
+  if (memory == nullptr) return std::nullopt;
+  Result<std::optional<WorkingSet>> set = open_working_set(
+      workspace.catalog(), workspace.keys(), snapshot.target, memory->map.page_count());
+  if (set) return std::move(*set);
+  log_warning("the snapshot is resumed without its working set: " + set.error().message +
+              "; record it again");
+  return std::nullopt;
 }
 
 }  // namespace
@@ -49,7 +75,9 @@ Result<void> run_restore(const Settings& settings, const RestoreRequest& request
     TRY(export_vmstate(workspace.catalog().store(), snapshot.manifest, request.name,
                        request.vmstate, options, out));
   }
-  ASSIGN_OR_RETURN(const auto image, ResumeImage::make(std::move(snapshot.manifest)));
+  std::optional<WorkingSet> set = working_set_of(workspace, snapshot);
+  ASSIGN_OR_RETURN(const auto image,
+                   ResumeImage::make(std::move(snapshot.manifest), std::move(set)));
 
   return serve_pages(settings, workspace, {request.name, snapshot.target, image},
                      {.socket = request.uffd, .server = server, .workers = workers}, out);

@@ -100,9 +100,11 @@ struct RestoreRequest {
   std::optional<std::string> prefault;  // parse_prefault()
   std::optional<std::string> fill;      // parse_fill()
   std::optional<uint64_t> threads;
-  std::optional<int> fault_core;
-  uint64_t sessions = 1;  // 0: until a signal
-  std::string vmstate;    // export it there first
+  std::optional<std::string> placement;    // parse_placement_choice()
+  std::optional<std::string> fault_cores;  // CoreSet::parse()
+  uint64_t sessions = 1;                   // 0: until a signal
+  std::optional<uint64_t> clones;          // sessions, with a plain cache
+  std::string vmstate;                     // export it there first
   bool overwrite = false;
 };
 Result<void> run_restore(const Settings& settings, const RestoreRequest& request, Output& out);

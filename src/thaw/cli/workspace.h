@@ -87,7 +87,7 @@ class ReadPath {
 
  private:
   explicit ReadPath(const WorkerOptions& workers)
-      : workers_(workers.thread_count(), workers.queue_max) {}
+      : workers_(workers.thread_count(), workers.queue_max, workers.cores) {}
 
   WorkerPool workers_;
   std::unique_ptr<TierStack> tiers_;

@@ -48,6 +48,16 @@ bool wake_stale(GuestMemory& memory, uint64_t page, FillCounters& counters) {
   return true;
 }
 
+std::optional<PlaceResult> place_plain_fault(const FillContext& context, uint64_t page,
+                                             FillCounters& counters) {
+  const std::byte* const plain =
+      context.plain != nullptr ? context.plain->find_page(page) : nullptr;
+  if (plain == nullptr) return std::nullopt;
+  counters.hits.fetch_add(1, std::memory_order_relaxed);
+  counters.plain_hits.fetch_add(1, std::memory_order_relaxed);
+  return context.memory.place_faulting(page, plain);
+}
+
 bool settle(FillHost& host, uint64_t page, const PlaceResult& result, std::function<void()> again) {
   switch (result.placed) {
     case Placed::kDone:

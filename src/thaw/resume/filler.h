@@ -9,11 +9,13 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "thaw/base/gate.h"
 #include "thaw/base/result.h"
 #include "thaw/base/worker_pool.h"
 #include "thaw/resume/guest_memory.h"
+#include "thaw/resume/plain_cache.h"
 #include "thaw/resume/resume_image.h"
 #include "thaw/resume/scratch.h"
 #include "thaw/tier/chunk_source.h"
@@ -27,6 +29,7 @@ struct FillCounters {
   std::atomic<uint64_t> zero_faults{0};      // faults on zero or given-back pages
   std::atomic<uint64_t> stale{0};            // events that were older than the page's install
   std::atomic<uint64_t> chunks{0};           // chunks taken from the source
+  std::atomic<uint64_t> plain_hits{0};       // units and faulting pages from the plain cache
   std::atomic<uint64_t> prefetch_errors{0};  // units or slices that could not be loaded ahead
 };
 
@@ -87,6 +90,7 @@ struct FillContext {
   Gate& gate;  // every fetch and task under way holds a pass
   Fetches& fetches;
   FillCounters& counters;
+  PlainCache* plain = nullptr;  // shared with the other sessions of the snapshot; may be nullptr
 };
 
 class Filler {
@@ -111,6 +115,10 @@ PlaceResult place_zero_fault(const ResumeImage& image, GuestMemory& memory, uint
 /// have come before the thread slept. If the page is missing all the same, the thread faults again
 /// and is served. False if the page is absent.
 bool wake_stale(GuestMemory& memory, uint64_t page, FillCounters& counters);
+
+/// Serves a fault on a page whose plaintext is at hand. nullopt if it is not.
+std::optional<PlaceResult> place_plain_fault(const FillContext& context, uint64_t page,
+                                             FillCounters& counters);
 
 /// What follows from the install of a page that a guest thread waits for: nothing, a retry by
 /// `again`, or the end of the session. True if it is done.

@@ -29,6 +29,10 @@ void PageFiller::fault(uint64_t page) {
     return;
   }
   if (wake_stale(context_.memory, page, context_.counters)) return;
+  if (const auto placed = place_plain_fault(context_, page, context_.counters)) {
+    settle(context_.host, page, *placed, [this, page] { fault(page); });
+    return;
+  }
   if (const Chunk* chunk = held_[location.chunk].get()) {
     context_.counters.hits.fetch_add(1, std::memory_order_relaxed);
     serve(page, location, *chunk);

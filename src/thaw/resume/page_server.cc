@@ -47,17 +47,23 @@ Result<std::unique_ptr<PageServer>> PageServer::create(std::string socket_path,
   TRY(options.validate());
   // Made before the first VMM comes, for whom it would be time lost.
   image->scratch().prepare(std::max(1u, std::thread::hardware_concurrency()) + 1);
-  TRY(image->plan(options.session.strategy.value_or(default_strategy(*image))));
+  ASSIGN_OR_RETURN(const PrefetchPlan* const plan,
+                   image->plan(options.session.strategy.value_or(default_strategy(*image))));
+  std::unique_ptr<PlainCache> plain;
+  if (options.plain_bytes_max > 0 && options.sessions_max != 1) {
+    plain = std::make_unique<PlainCache>(*image, *plan, options.plain_bytes_max);
+  }
   ASSIGN_OR_RETURN(Fd wake, event_fd());
   ASSIGN_OR_RETURN(Fd listener, listen_unix(socket_path));
-  return std::unique_ptr<PageServer>(new PageServer(std::move(socket_path), std::move(listener),
-                                                    std::move(wake), std::move(image), source,
-                                                    workers, options, std::move(observer)));
+  return std::unique_ptr<PageServer>(
+      new PageServer(std::move(socket_path), std::move(listener), std::move(wake), std::move(image),
+                     source, workers, options, std::move(observer), std::move(plain)));
 }
 
 PageServer::PageServer(std::string socket_path, Fd listener, Fd wake,
                        std::shared_ptr<const ResumeImage> image, ChunkSource& source,
-                       WorkerPool& workers, const PageServerOptions& options, Observer observer)
+                       WorkerPool& workers, const PageServerOptions& options, Observer observer,
+                       std::unique_ptr<PlainCache> plain)
     : socket_path_(std::move(socket_path)),
       listener_(std::move(listener)),
       wake_(std::move(wake)),
@@ -65,7 +71,8 @@ PageServer::PageServer(std::string socket_path, Fd listener, Fd wake,
       source_(source),
       workers_(workers),
       options_(options),
-      observer_(std::move(observer)) {}
+      observer_(std::move(observer)),
+      plain_(std::move(plain)) {}
 
 PageServer::~PageServer() { ::unlink(socket_path_.c_str()); }
 
@@ -195,10 +202,10 @@ void PageServer::start_session(Client& client) {
     return;
   }
   client.done = true;
-  Result<std::unique_ptr<Session>> session =
-      Session::start(image_, source_, workers_, std::move(*handshake),
-                     VmmPeer{std::move(client.process), std::move(client.socket)}, options_.session,
-                     [this] { notify(wake_.get()); });
+  Result<std::unique_ptr<Session>> session = Session::start(
+      image_, source_, workers_, std::move(*handshake),
+      VmmPeer{std::move(client.process), std::move(client.socket)}, options_.session,
+      [this] { notify(wake_.get()); }, plain_.get());
   ++sessions_begun_;
   if (!session) {
     log_error("a session could not be started: " + session.error().message);

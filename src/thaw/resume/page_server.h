@@ -30,6 +30,9 @@ struct PageServerOptions {
   // empty. A session loads until it has had no fetch under way for restore_settle_ms. 0: no limit.
   uint32_t restores_max = 0;
   uint32_t restore_settle_ms = 1'000;
+  // Plaintext of the plan's pages that is kept for further sessions (plain_cache.h). 0: none is. Of
+  // no use, and off, with sessions_max 1.
+  uint64_t plain_bytes_max = 0;
 
   Result<void> validate() const;
 };
@@ -61,12 +64,16 @@ class PageServer {
   Result<void> run();
   void stop();
 
+  /// nullptr if none is kept. Wiped when the server goes.
+  const PlainCache* plain_cache() const { return plain_.get(); }
+
  private:
   struct Client;
 
   PageServer(std::string socket_path, Fd listener, Fd wake,
              std::shared_ptr<const ResumeImage> image, ChunkSource& source, WorkerPool& workers,
-             const PageServerOptions& options, Observer observer);
+             const PageServerOptions& options, Observer observer,
+             std::unique_ptr<PlainCache> plain);
 
   void accept_clients();
   void serve_client(Client& client);
@@ -86,6 +93,7 @@ class PageServer {
   const PageServerOptions options_;
   const Observer observer_;
 
+  const std::unique_ptr<PlainCache> plain_;  // outlives the sessions
   std::list<Client> clients_;
   std::list<std::unique_ptr<Session>> sessions_;
   uint32_t sessions_begun_ = 0;

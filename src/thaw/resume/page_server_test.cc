@@ -218,7 +218,7 @@ TEST_F(PageServerTest, PageFillForgetsChunksAndFetchesThemAgain) {
   freeze({.memory_pages = 2048, .zero_share = 0.1});
   PageServerOptions options = options_with(Fill::kPage);
   options.session.held_chunks_max = 2;
-  options.session.fault_core = 0;
+  options.session.placement.cores = {0};
   const SessionSummary summary = serve_one(options, vmm_options());
   EXPECT_GT(summary.chunks, image_->chunk_count());
   EXPECT_EQ(summary.pages_present, 2048u);
@@ -237,9 +237,9 @@ TEST_F(PageServerTest, OptionsThatMakeNoSenseAreRefused) {
   PageServerOptions no_time;
   no_time.handshake_timeout_ms = 0;
   EXPECT_FALSE(no_time.validate());
-  SessionOptions no_such_core;
-  no_such_core.fault_core = -2;
-  EXPECT_FALSE(no_such_core.validate());
+  SessionOptions no_cores;
+  no_cores.placement.placement = CorePolicy::kCores;
+  EXPECT_FALSE(no_cores.validate());
 }
 
 }  // namespace

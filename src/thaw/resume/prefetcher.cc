@@ -20,8 +20,10 @@ struct Prefetcher::SliceLoad {
   size_t step = 0;
   LaneRef lane;
   const Slice* slice = nullptr;
+  uint32_t piece = 0;  // of the plain cache
   ByteSpan key;
-  ChunkRef chunk;
+  ChunkRef chunk;                     // what it is decrypted from, unless
+  const PlainPiece* plain = nullptr;  // it is there as plaintext
 };
 
 Prefetcher::Prefetcher(const FillContext& context, UnitFiller* units, const PrefetchPlan& plan,
@@ -195,11 +197,18 @@ bool Prefetcher::load_slice(size_t step, const LaneRef& lane) {
   load->lane = lane;
   load->slice = chunk_slices_.empty() ? &plan_.slices[steps_[step].index]
                                       : &chunk_slices_[steps_[step].index];
+  // The pieces are the plan's slices or its chunks, in their order, and so are the slices here.
+  load->piece = steps_[step].index;
   const Manifest& manifest = context_.image.manifest();
   const uint32_t chunk = load->slice->chunk;
   const Pack* const pack = plan_.pack;
   const ChunkEntry& entry = pack != nullptr ? pack->chunks[chunk] : manifest.clear.chunks[chunk];
   load->key = pack != nullptr ? pack->chunk_key(chunk) : manifest.chunk_key(chunk);
+  if (context_.plain != nullptr) load->plain = context_.plain->find(load->piece);
+  if (load->plain != nullptr) {
+    counters_.plain_hits.fetch_add(1, std::memory_order_relaxed);
+    return install_slice(load);
+  }
   load->chunk = context_.source.lookup(entry.id);
   if (load->chunk) return install_slice(load);
   context_.fetches.begin();
@@ -225,8 +234,19 @@ bool Prefetcher::load_slice(size_t step, const LaneRef& lane) {
 bool Prefetcher::install_slice(const std::shared_ptr<SliceLoad>& load) {
   if (context_.host.stopping()) return false;
   const PlaceResult result = [&] {
+    if (load->plain != nullptr) {
+      return install_plain(context_.memory, load->plain->plain.span(), load->plain->runs,
+                           wake_of(load->step));
+    }
     ScratchPool::Loan scratch(context_.scratch);
     (*scratch).cipher.set_key(load->key);
+    if (context_.plain != nullptr) {
+      load->plain = context_.plain->fill(load->piece, load->chunk->ciphertext(), (*scratch).cipher);
+      if (load->plain != nullptr) {
+        return install_plain(context_.memory, load->plain->plain.span(), load->plain->runs,
+                             wake_of(load->step));
+      }
+    }
     return install_slots(context_.memory, load->chunk->ciphertext(), load->slice->runs, *scratch,
                          wake_of(load->step));
   }();

@@ -27,6 +27,7 @@ struct PrefetchOptions {
 struct PrefetchCounters {
   std::atomic<uint64_t> predicted_faults{0};    // on pages of the plan that were not there yet
   std::atomic<uint64_t> unpredicted_faults{0};  // on pages that the plan does not have
+  std::atomic<uint64_t> plain_hits{0};          // slices from the plain cache
   std::atomic<uint64_t> errors{0};              // slices that could not be loaded
   std::atomic<bool> stopped{false};             // the prediction was mostly wrong
 };

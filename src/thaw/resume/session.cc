@@ -3,7 +3,6 @@
 
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 
 #include <array>
 #include <csignal>
@@ -64,10 +63,7 @@ Result<void> SessionOptions::validate() const {
     return fail(ErrorCode::kInvalid,
                 "prefetch_lanes, prefault_lanes and held_chunks_max must be at least 1");
   }
-  if (fault_core < -1 || fault_core >= CPU_SETSIZE) {
-    return fail(ErrorCode::kInvalid, "fault_core must be -1 (any) or the number of a core");
-  }
-  return {};
+  return placement.validate();
 }
 
 const char* to_string(SessionEnd end) {
@@ -90,15 +86,16 @@ Result<std::unique_ptr<Session>> Session::start(std::shared_ptr<const ResumeImag
                                                 ChunkSource& source, WorkerPool& workers,
                                                 Handshake handshake, VmmPeer peer,
                                                 const SessionOptions& options,
-                                                std::function<void()> on_end) {
+                                                std::function<void()> on_end, PlainCache* plain) {
   TRY(options.validate());
   SessionOptions decided = options;
   if (!decided.strategy) decided.strategy = default_strategy(*image);
   ASSIGN_OR_RETURN(const PrefetchPlan* const plan, image->plan(*decided.strategy));
+  CHECK(plain == nullptr || plain->is_for(*plan));
   ASSIGN_OR_RETURN(Fd wake, event_fd());
   std::unique_ptr<Session> session(new Session(std::move(image), source, workers,
                                                std::move(handshake), std::move(peer), decided,
-                                               *plan, std::move(wake), std::move(on_end)));
+                                               *plan, plain, std::move(wake), std::move(on_end)));
   // Before the thread, whose start takes as long as a chunk's install.
   session->prefetcher_->start();
   session->thread_ = std::thread([raw = session.get()] { raw->run(); });
@@ -107,7 +104,7 @@ Result<std::unique_ptr<Session>> Session::start(std::shared_ptr<const ResumeImag
 
 Session::Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, WorkerPool& workers,
                  Handshake handshake, VmmPeer peer, const SessionOptions& options,
-                 const PrefetchPlan& plan, Fd wake, std::function<void()> on_end)
+                 const PrefetchPlan& plan, PlainCache* plain, Fd wake, std::function<void()> on_end)
     : image_(std::move(image)),
       options_(options),
       plan_(plan),
@@ -119,10 +116,13 @@ Session::Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, 
               image_->map().page_count()),
       huge_scratch_(memory_.unit_pages() > 1 ? std::make_unique<ScratchPool>(memory_.unit_pages())
                                              : nullptr),
-      fetches_(std::chrono::milliseconds(options.fetch_timeout_ms)) {
+      fetches_(std::chrono::milliseconds(options.fetch_timeout_ms)),
+      placement_(options.placement, peer_.process.pid) {
+  // A huge page is built of chunks and zeros at once: there is no piece of the plan to take.
+  if (memory_.unit_pages() > 1) plain = nullptr;
   ScratchPool& scratch = huge_scratch_ ? *huge_scratch_ : image_->scratch();
-  const FillContext context{*image_, memory_, source,   workers,       scratch,
-                            *this,   gate_,   fetches_, fill_counters_};
+  const FillContext context{*image_, memory_, source,   workers,        scratch,
+                            *this,   gate_,   fetches_, fill_counters_, plain};
   const FillWay way = way_of(options_, plan, memory_.unit_pages());
   if (way.units) {
     unit_filler_ = std::make_unique<UnitFiller>(context, make_fill_units(*image_, memory_));
@@ -212,17 +212,7 @@ void Session::end_vmm(const std::string& why) {
 
 void Session::run() {
   ::pthread_setname_np(::pthread_self(), "thaw-fault");
-  if (options_.fault_core >= 0) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(static_cast<size_t>(options_.fault_core), &set);
-    const int error = ::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
-    if (error != 0) {
-      log_warning(
-          "the fault thread runs on any core: " +
-          errno_error("cannot move to core " + std::to_string(options_.fault_core), error).message);
-    }
-  }
+  placement_.start();
   if (options_.recorder != nullptr) options_.recorder->begin(Recorder::Clock::now());
   while (!stopping()) {
     if (!read_events()) continue;
@@ -278,6 +268,7 @@ bool Session::read_events() {
     const UffdEvent& event = events[i];
     if (event.kind != UffdEvent::Kind::kFault) continue;
     fault_count_.fetch_add(1, std::memory_order_relaxed);
+    placement_.fault(event.thread_id);
     if (event.write) write_fault_count_.fetch_add(1, std::memory_order_relaxed);
     const std::optional<uint64_t> page = memory_.regions().page_at(event.address);
     if (page) {
@@ -388,6 +379,8 @@ SessionSummary Session::summary() const {
   summary.unpredicted_faults = value(prefetch.unpredicted_faults);
   summary.prefetch_stopped = prefetch.stopped.load(std::memory_order_relaxed);
   summary.prefetch_errors = value(fill.prefetch_errors) + value(prefetch.errors);
+  summary.plain_hits = value(fill.plain_hits) + value(prefetch.plain_hits);
+  summary.core_moves = placement_.moves();
   return summary;
 }
 

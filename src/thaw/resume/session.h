@@ -19,6 +19,7 @@
 #include "thaw/base/guarded.h"
 #include "thaw/base/result.h"
 #include "thaw/base/worker_pool.h"
+#include "thaw/resume/fault_placement.h"
 #include "thaw/resume/filler.h"
 #include "thaw/resume/guest_memory.h"
 #include "thaw/resume/page_filler.h"
@@ -51,7 +52,7 @@ struct SessionOptions {
   unsigned prefetch_lanes = 48;        // chunks that a strategy has under way
   unsigned prefault_lanes = 2;         // chunks that the rest has under way
   size_t held_chunks_max = 512;        // not with Fill::kChunk: chunks kept as ciphertext
-  int fault_core = -1;                 // the core of the event thread; -1: any
+  PlacementOptions placement;          // of the event thread
   uint32_t fetch_timeout_ms = 30'000;  // of a chunk that no tier brings
   /// Told of every fault; borrowed. A page that was not asked for must not be there, so it goes
   /// with Strategy::kOnDemand, Prefault::kNone and Fill::kPage only, and zeros come one by one.
@@ -94,6 +95,8 @@ struct SessionSummary {
   uint64_t unpredicted_faults = 0;  // on other pages: mispredicted, as far as faults tell
   bool prefetch_stopped = false;    // because the prediction was mostly wrong
   uint64_t prefetch_errors = 0;
+  uint64_t plain_hits = 0;  // chunks, slices and faulting pages from the plain cache
+  uint64_t core_moves = 0;  // of the event thread, to follow the thread that faults
 };
 
 /// The VMM at the other end: its process and the socket it came by.
@@ -105,13 +108,15 @@ struct VmmPeer {
 /// Made and destroyed by one thread; the other members may be called from any.
 class Session final : private FillHost {
  public:
-  /// Starts serving. Borrows source and workers; keeps the image. `on_end` is called once, on the
-  /// session's thread, as its last act.
+  /// Starts serving. Borrows source, workers and `plain`, the plain cache for the plan of this
+  /// image and strategy (nullptr: none); keeps the image. `on_end` is called once, on the session's
+  /// thread, as its last act.
   static Result<std::unique_ptr<Session>> start(std::shared_ptr<const ResumeImage> image,
                                                 ChunkSource& source, WorkerPool& workers,
                                                 Handshake handshake, VmmPeer peer,
                                                 const SessionOptions& options,
-                                                std::function<void()> on_end);
+                                                std::function<void()> on_end,
+                                                PlainCache* plain = nullptr);
   /// Stops and waits: see kStopped.
   ~Session() override;
 
@@ -125,7 +130,7 @@ class Session final : private FillHost {
  private:
   Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, WorkerPool& workers,
           Handshake handshake, VmmPeer peer, const SessionOptions& options,
-          const PrefetchPlan& plan, Fd wake, std::function<void()> on_end);
+          const PrefetchPlan& plan, PlainCache* plain, Fd wake, std::function<void()> on_end);
 
   // FillHost
   void retry(std::function<void()> again) override;
@@ -164,6 +169,7 @@ class Session final : private FillHost {
   std::unique_ptr<PageFiller> page_filler_;
   std::unique_ptr<Prefetcher> prefetcher_;
 
+  FaultPlacement placement_;      // of the event thread
   std::vector<uint64_t> faults_;  // pages of faults that were read; of the event thread
   std::atomic<uint64_t> fault_count_{0};
   std::atomic<uint64_t> write_fault_count_{0};

@@ -80,4 +80,26 @@ PlaceResult install_slots(GuestMemory& memory, ByteSpan ciphertext, std::span<co
   return batch.flush();
 }
 
+PlaceResult install_plain(GuestMemory& memory, ByteSpan plain, std::span<const SlotRun> runs,
+                          Wake wake) {
+  // As many pages inside the gate at a time as of ciphertext; GuestMemory leaves out what is there.
+  for (size_t at = 0, offset = 0; at < runs.size();) {
+    const GatePass pass(memory.gate());
+    for (uint64_t room = kInstallBatchPages; room > 0 && at < runs.size();) {
+      const SlotRun& run = runs[at];
+      const uint64_t count = std::min<uint64_t>(room, run.count - offset);
+      const PlaceResult result = memory.place(
+          {run.page + offset, count}, plain.data() + (run.slot + offset) * kPageBytes, wake);
+      if (result.placed != Placed::kDone) return result;
+      room -= count;
+      offset += count;
+      if (offset == run.count) {
+        ++at;
+        offset = 0;
+      }
+    }
+  }
+  return {};
+}
+
 }  // namespace thaw

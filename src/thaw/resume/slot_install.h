@@ -19,4 +19,8 @@ namespace thaw {
 PlaceResult install_slots(GuestMemory& memory, ByteSpan ciphertext, std::span<const SlotRun> runs,
                           Scratch& scratch, Wake wake = Wake::kYes);
 
+/// The same from plaintext, whose pages the slots count.
+PlaceResult install_plain(GuestMemory& memory, ByteSpan plain, std::span<const SlotRun> runs,
+                          Wake wake = Wake::kYes);
+
 }  // namespace thaw

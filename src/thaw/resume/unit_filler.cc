@@ -3,6 +3,7 @@
 
 #include "thaw/base/check.h"
 #include "thaw/base/log.h"
+#include "thaw/resume/slot_install.h"
 
 namespace thaw {
 
@@ -13,6 +14,8 @@ struct UnitFiller::Assembly {
   std::optional<uint64_t> faulting;
   std::vector<uint32_t> numbers;
   std::vector<ChunkRef> chunks;
+  std::optional<uint32_t> piece;      // of the plain cache, if the unit is one
+  const PlainPiece* plain = nullptr;  // then `chunks` may be empty
   std::atomic<size_t> missing{0};
   Guarded<std::optional<Error>> error;
   std::function<void()> done;  // of a prefetch
@@ -35,6 +38,13 @@ void UnitFiller::fault(uint64_t page) {
     return;
   }
   if (wake_stale(memory, page, context_.counters)) return;
+  if (context_.plain != nullptr && !context_.plain->piece_of_chunk(*unit)) {
+    // A plan of slices: its pages are at hand, the rest of their chunk is not.
+    if (const auto placed = place_plain_fault(context_, page, context_.counters)) {
+      settle(context_.host, page, *placed, [this, page] { fault(page); });
+      return;
+    }
+  }
   std::atomic<State>& state = states_[*unit];
   State seen = state.load(std::memory_order_acquire);
   while (true) {
@@ -61,8 +71,7 @@ void UnitFiller::fault(uint64_t page) {
     return;
   }
   context_.counters.hits.fetch_add(1, std::memory_order_relaxed);
-  const PlaceResult result =
-      units_->install_faulting(*unit, assembly->chunks, page, *event_scratch_);
+  const PlaceResult result = install_faulting(*assembly, page, *event_scratch_);
   if (settle(context_.host, page, result,
              [this, assembly] { submit_install(assembly, /*urgent=*/true); })) {
     assembly->faulting.reset();
@@ -77,6 +86,14 @@ UnitFiller::AssemblyRef UnitFiller::assemble(uint32_t unit, std::optional<uint64
   if (!assembly->pass) return nullptr;
   assembly->unit = unit;
   assembly->faulting = faulting;
+  if (context_.plain != nullptr) {
+    assembly->piece = context_.plain->piece_of_chunk(unit);
+    if (assembly->piece) assembly->plain = context_.plain->find(*assembly->piece);
+    if (assembly->plain != nullptr) {
+      context_.counters.plain_hits.fetch_add(1, std::memory_order_relaxed);
+      return assembly;
+    }
+  }
   assembly->numbers = units_->chunks_of(unit);
   assembly->chunks.resize(assembly->numbers.size());
   size_t missing = 0;
@@ -136,17 +153,38 @@ void UnitFiller::give_up(const AssemblyRef& assembly) {
   }
 }
 
+PlaceResult UnitFiller::install_faulting(const Assembly& assembly, uint64_t page,
+                                         Scratch& scratch) const {
+  if (assembly.plain == nullptr) {
+    return units_->install_faulting(assembly.unit, assembly.chunks, page, scratch);
+  }
+  const GatePass pass(context_.memory.gate());
+  return context_.memory.place_faulting(page, context_.plain->find_page(page));
+}
+
+// From plaintext that is there, or is left there for the next clone.
+PlaceResult UnitFiller::install_rest(Assembly& assembly, Scratch& scratch) const {
+  if (assembly.plain == nullptr && assembly.piece) {
+    scratch.cipher.set_key(context_.image.manifest().chunk_key(assembly.unit));
+    assembly.plain =
+        context_.plain->fill(*assembly.piece, assembly.chunks[0]->ciphertext(), scratch.cipher);
+  }
+  if (assembly.plain != nullptr) {
+    return install_plain(context_.memory, assembly.plain->plain.span(), assembly.plain->runs);
+  }
+  return units_->install_rest(assembly.unit, assembly.chunks, scratch);
+}
+
 void UnitFiller::install(const AssemblyRef& assembly) {
   if (context_.host.stopping()) return;
   const auto again = [this, assembly] { submit_install(assembly, /*urgent=*/true); };
   ScratchPool::Loan scratch(context_.scratch);
   if (assembly->faulting) {
-    const PlaceResult result =
-        units_->install_faulting(assembly->unit, assembly->chunks, *assembly->faulting, *scratch);
+    const PlaceResult result = install_faulting(*assembly, *assembly->faulting, *scratch);
     if (!settle(context_.host, *assembly->faulting, result, again)) return;
     assembly->faulting.reset();
   }
-  const PlaceResult result = units_->install_rest(assembly->unit, assembly->chunks, *scratch);
+  const PlaceResult result = install_rest(*assembly, *scratch);
   if (!settle(context_.host, units_->first_page(assembly->unit), result, again)) return;
   states_[assembly->unit].store(State::kInstalled, std::memory_order_release);
   installed_.fetch_add(1, std::memory_order_release);

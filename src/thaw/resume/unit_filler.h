@@ -42,6 +42,8 @@ class UnitFiller final : public Filler {
   void arrive(const AssemblyRef& assembly, size_t index, Result<ChunkRef> result);
   void finish(const AssemblyRef& assembly);
   void give_up(const AssemblyRef& assembly);
+  PlaceResult install_faulting(const Assembly& assembly, uint64_t page, Scratch& scratch) const;
+  PlaceResult install_rest(Assembly& assembly, Scratch& scratch) const;
   void install(const AssemblyRef& assembly);
   void submit_install(const AssemblyRef& assembly, bool urgent);
 

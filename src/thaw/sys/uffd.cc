@@ -158,6 +158,7 @@ Result<size_t> Uffd::read_events(std::span<UffdEvent> out) const {
     if (message.event == UFFD_EVENT_PAGEFAULT) {
       event.kind = UffdEvent::Kind::kFault;
       event.address = message.arg.pagefault.address;
+      event.thread_id = message.arg.pagefault.feat.ptid;
       event.write = (message.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WRITE) != 0;
     } else if (message.event == UFFD_EVENT_REMOVE) {
       event.kind = UffdEvent::Kind::kRemove;

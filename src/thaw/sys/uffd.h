@@ -45,6 +45,9 @@ struct UffdEvent {
   uint64_t address = 0;  // of the fault (any byte in the page), or the start of the removed range
   uint64_t end = 0;      // end of the removed range
   bool write = false;    // the fault was a write
+  // The faulting thread, as its own pid namespace numbers it; 0 unless the descriptor was made with
+  // UFFD_FEATURE_THREAD_ID.
+  uint32_t thread_id = 0;
   uint8_t raw_event = 0;
 };
 

@@ -100,6 +100,29 @@ TEST_F(UffdTest, FaultsAreReadWithTheirAddress) {
   EXPECT_EQ(seen, std::byte{0x5a});
 }
 
+TEST_F(UffdTest, FaultsTellTheirThreadWhereItWasAskedFor) {
+  for (const uint64_t feature : {uint64_t{0}, uint64_t{UFFD_FEATURE_THREAD_ID}}) {
+    if ((Uffd::kernel_features() & feature) != feature) GTEST_SKIP() << "no THREAD_ID here";
+    ASSERT_TRUE(uffd_.unregister(address(0), kBytes));
+    uffd_ = *Uffd::create(feature);
+    ASSERT_TRUE(uffd_.register_missing(address(0), kBytes));
+    const uint64_t page = feature == 0 ? 3 : 4;
+    uint32_t thread_id = 0;
+    std::byte seen{};
+    std::thread guest([&] {
+      thread_id = static_cast<uint32_t>(::gettid());
+      seen = first_byte(page);
+    });
+    std::array<UffdEvent, 4> events;
+    size_t count = 0;
+    while (count == 0) count = *uffd_.read_events(events);
+    EXPECT_EQ(uffd_.copy(address(page), data_.data(), kPageBytes).status, InstallStatus::kDone);
+    guest.join();
+    EXPECT_EQ(seen, std::byte{0x5a});
+    EXPECT_EQ(events[0].thread_id, feature == 0 ? 0 : thread_id);
+  }
+}
+
 TEST_F(UffdTest, APoisonedPageCannotBeRead) {
   const InstallOutcome poisoned = uffd_.poison(address(1), kPageBytes);
   if (poisoned.status == InstallStatus::kFailed) GTEST_SKIP() << "this kernel has no UFFDIO_POISON";

@@ -76,7 +76,8 @@ Result<void> FakeMemory::map_served(const FakeVmmOptions& options) {
     TRY(check_huge_pages(layout_->page_count() / layout_->pages_in_vmm_page()));
     map_flags_ |= MAP_HUGETLB | MAP_HUGE_2MB;
   }
-  ASSIGN_OR_RETURN(uffd_, Uffd::create(options.event_remove ? UFFD_FEATURE_EVENT_REMOVE : 0));
+  ASSIGN_OR_RETURN(uffd_, Uffd::create((options.event_remove ? UFFD_FEATURE_EVENT_REMOVE : 0) |
+                                       (options.thread_id ? UFFD_FEATURE_THREAD_ID : 0)));
   for (const FakeRegion& region : layout_->regions()) {
     TRY(add_region(region, map_flags_, -1));
     TRY(uffd_.register_missing(base_of(regions_.size() - 1), region.bytes));

@@ -113,8 +113,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeTouching, order, trace, repl
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeMapChange, kind, after_touches, page, count)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeVmmOptions, socket_path, image_path, backing,
                                                 mapped_path, regions, page_bytes, hugetlb,
-                                                event_remove, handshake, touching, changes,
-                                                random_removes, random_remove_pages_max,
+                                                event_remove, thread_id, handshake, touching,
+                                                changes, random_removes, random_remove_pages_max,
                                                 sigkill_after, exit_after, close_socket_after,
                                                 stall_after, stall_ms, hold_before_touching,
                                                 hold_before_exit, wait_for_peer_close)

@@ -130,6 +130,7 @@ struct FakeVmmOptions {
   /// ordinary memory, for machines that have no huge pages.
   bool hugetlb = true;
   bool event_remove = true;
+  bool thread_id = false;  // asks for the faulting thread's number in each fault
 
   FakeHandshake handshake;
   FakeTouching touching;

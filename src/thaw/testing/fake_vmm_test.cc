@@ -653,6 +653,7 @@ TEST(FakeVmmOptionsTest, ComeBackFromJson) {
   options.handshake.raw_body = std::string("\xfe\x00", 2);
   options.changes = {{FakeMapChange::Kind::kUnmap, 1, 2, 3}};
   options.sigkill_after = 5;
+  options.thread_id = true;
   const std::string json = encode_options(options);
   const auto back = decode_options(json);
   ASSERT_TRUE(back) << back.error().message;
@@ -660,6 +661,7 @@ TEST(FakeVmmOptionsTest, ComeBackFromJson) {
   EXPECT_EQ(back->touching.trace, options.touching.trace);
   EXPECT_EQ(back->handshake.raw_body, options.handshake.raw_body);
   EXPECT_TRUE(back->event_remove);
+  EXPECT_TRUE(back->thread_id);
   EXPECT_FALSE(back->handshake.keep_socket_open);
   EXPECT_FALSE(decode_options("{\"socket_path\":\"s\",\"page_bytes\":\"x\"}"));
   EXPECT_FALSE(decode_options("{\"touching\":{\"order\":\"backwards\"}}"));

@@ -47,6 +47,7 @@ struct TierOptions {
 struct WorkerOptions {
   unsigned threads = 0;  // 0: cores + 1
   uint32_t queue_max = 65536;
+  CoreSet cores;  // where they run; empty: anywhere
 
   Result<void> validate() const;
   unsigned thread_count() const;
