@@ -14,21 +14,19 @@ import hashlib
 import json
 import mmap
 import os
-import select
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 from pathlib import Path
 
+from page_server import PAGE, PageServer
+
 HERE = Path(__file__).resolve().parent
-PAGE = 4096
 MEMORY_MIB = 192
 WARM_CALLS = 3
 REQUEST = {"orders": 2000, "seed": 7}
@@ -115,131 +113,6 @@ def image_folder() -> Path:
 def fingerprint(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _ioctl_number(number: int, size: int) -> int:
-    """_IOWR of userfaultfd's ioctls."""
-    return (3 << 30) | (size << 16) | (0xAA << 8) | number
-
-
-UFFDIO_WAKE = (2 << 30) | (16 << 16) | (0xAA << 8) | 0x02
-UFFDIO_COPY = _ioctl_number(0x03, 40)
-UFFDIO_ZEROPAGE = _ioctl_number(0x04, 32)
-EVENT_PAGEFAULT = 0x12
-EVENT_REMOVE = 0x15
-
-
-class PageServer:
-    """Serves one VMM, page by page, from a memory file, until the VMM hangs up.
-
-    `lie` serves zeros in place of every page; `mute` takes the handshake and serves nothing.
-    """
-
-    def __init__(self, path: Path, memory: Path, *, lie: bool = False, mute: bool = False) -> None:
-        self.handshake: list[dict] = []
-        self.handshake_fds = 0
-        self.faults = 0
-        self.hung_up = threading.Event()
-        self.error: BaseException | None = None
-        self._lie = lie
-        self._mute = mute
-        self._base = 0
-        self._removed: set[int] = set()  # offsets of pages
-        with memory.open("rb") as file:
-            self._memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(path))
-        self._listener.listen(1)
-        self._stop_read, self._stop_write = os.pipe()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        os.write(self._stop_write, b"x")
-        self._thread.join(10)
-        for fd in (self._stop_read, self._stop_write):
-            os.close(fd)
-        self._listener.close()
-
-    def _run(self) -> None:
-        try:
-            if self._listener not in select.select([self._listener, self._stop_read], [], [])[0]:
-                return
-            connection, _ = self._listener.accept()
-            with connection:
-                body, fds, _, _ = socket.recv_fds(connection, 1 << 16, 4)
-                self.handshake = json.loads(body)
-                self.handshake_fds = len(fds)
-                self._serve(connection, fds[0])
-                for fd in fds:
-                    os.close(fd)
-        except BaseException as error:  # the test reports it
-            self.error = error
-
-    def _serve(self, connection: socket.socket, uffd: int) -> None:
-        region = self.handshake[0]
-        base, size = region["base_host_virt_addr"], region["size"]
-        self._base = base
-        poll = select.poll()
-        for fd in (connection.fileno(), self._stop_read, *(() if self._mute else (uffd,))):
-            poll.register(fd, select.POLLIN)
-        while True:
-            ready = [fd for fd, _ in poll.poll()]
-            if self._stop_read in ready:
-                return
-            if connection.fileno() in ready and not connection.recv(1):
-                self.hung_up.set()
-                return
-            # Removals come before the faults read with them: those pages are zero from then on.
-            faults = []
-            for event, first, second in self._events(uffd):
-                if event == EVENT_REMOVE:
-                    self._remove(first, second)
-                elif event == EVENT_PAGEFAULT:
-                    faults.append(second & ~(PAGE - 1))
-            for address in faults:
-                assert base <= address < base + size, f"fault at {address:#x} outside the region"
-                self._install(uffd, address, address - base)
-
-    def _remove(self, start: int, end: int) -> None:
-        self._removed.update(range(start - self._base, end - self._base, PAGE))
-
-    @staticmethod
-    def _events(uffd: int) -> list[tuple[int, int, int]]:
-        try:
-            data = os.read(uffd, 32 * 64)
-        except BlockingIOError:
-            return []
-        return [
-            (event, first, second)
-            for event, first, second, _ in struct.iter_unpack("<B7xQQQ", data)
-        ]
-
-    def _install(self, uffd: int, address: int, offset: int) -> None:
-        self.faults += 1
-        page = self._memory[offset : offset + PAGE]
-        while True:
-            try:
-                if self._lie or offset in self._removed or not any(page):
-                    fcntl.ioctl(
-                        uffd, UFFDIO_ZEROPAGE, bytearray(struct.pack("<QQQq", address, PAGE, 0, 0))
-                    )
-                else:
-                    source = ctypes.create_string_buffer(page, PAGE)
-                    copy = struct.pack("<QQQQq", address, ctypes.addressof(source), PAGE, 0, 0)
-                    fcntl.ioctl(uffd, UFFDIO_COPY, bytearray(copy))
-                return
-            except OSError as error:
-                if error.errno == errno.EEXIST:
-                    fcntl.ioctl(uffd, UFFDIO_WAKE, bytearray(struct.pack("<QQ", address, PAGE)))
-                    return
-                if error.errno in (errno.ESRCH, errno.ENOENT):  # the VMM ends
-                    return
-                if error.errno != errno.EAGAIN:
-                    raise
-                for event, first, second in self._events(uffd):
-                    assert event == EVENT_REMOVE, "a fault of a second thread during a removal"
-                    self._remove(first, second)
 
 
 def require_userfaultfd() -> None:
@@ -375,6 +248,51 @@ class GuestTest(ThawQemuTest):
         )
         self.assertEqual(json.loads(host.stdout.splitlines()[-1])["sha256"], self.warm[0]["sha256"])
 
+    def test_every_function(self) -> None:
+        """Each function of the image answers in the guest as on the host, and by its input."""
+        sizes = {
+            "json": {"orders": 20},
+            "html": {"rows": 20},
+            "aes": {"bytes": 100},
+            "compress": {"lines": 50},
+            "text": {"words": 50},
+            "graph": {"nodes": 50},
+        }
+        requests = [
+            {"function": name, "seed": seed, **size}
+            for name, size in sizes.items()
+            for seed in (1, 2)
+        ]
+        requests += [{"function": "none"}, {"function": "aes", "bytes": -1}]
+        host = subprocess.run(
+            [sys.executable, str(HERE / "guest/function.py")],
+            input="".join(json.dumps(request) + "\n" for request in requests),
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        expected = [json.loads(line) for line in host.stdout.splitlines()[1:]]
+        vm = self.vm()
+        self.resume(vm, "file")
+        for request, answer in zip(requests, expected, strict=True):
+            reply = self.reply(vm, request)
+            for name in set(answer) - {"id", "boot_id", "calls"}:
+                self.assertEqual(reply[name], answer[name], (request, name))
+        digests = [answer.get("sha256") for answer in expected[:-2]]
+        self.assertEqual(len(set(digests)), 2 * len(sizes))
+        self.assertIn("no function none", expected[-2]["error"])
+        self.assertIn("bytes is -1", expected[-1]["error"])
+
+    def test_aes_is_aes(self) -> None:
+        """The example of FIPS 197, appendix C.1."""
+        sys.path.insert(0, str(HERE / "guest"))
+        self.addCleanup(sys.path.remove, str(HERE / "guest"))
+        from functions import aes
+
+        keys = aes.expand_key(bytes(range(16)))
+        self.assertEqual(
+            aes.encrypt_block(keys, 0x00112233445566778899AABBCCDDEEFF),
+            0x69C4E0D86A7B0430D8CDB78070B4C55A,
+        )
+
     def test_snapshot(self) -> None:
         self.assertEqual(self.failed_snapshot[0], 1)
         self.assertIn("cannot write the snapshot", self.failed_snapshot[2])
@@ -444,7 +362,7 @@ class GuestTest(ThawQemuTest):
         self.assertEqual(region["base_host_virt_addr"] % PAGE, 0)
         self.assertEqual((region["size"], region["offset"]), (MEMORY_MIB << 20, 0))
         self.assertEqual((region["page_size"], region["page_size_kib"]), (PAGE, PAGE))
-        self.assertGreater(server.faults, 100)
+        self.assertGreater(len(server.faults), 100)
         # Every byte came from the server: the file that QEMU was given has none.
         self.assertEqual((vm / "memory-placeholder").stat().st_blocks, 0)
         self.assertFalse(server.hung_up.is_set())
@@ -461,7 +379,7 @@ class GuestTest(ThawQemuTest):
         )  # fmt: skip
         if status == 0:
             self.refuse("call", "--vm", vm, "--timeout-s", 3, says="", within_s=8)
-        self.assertGreater(server.faults, 0)
+        self.assertGreater(len(server.faults), 0)
 
     def test_silent_page_server(self) -> None:
         """QEMU reads guest memory before it runs the guest, so that the resume itself stalls."""

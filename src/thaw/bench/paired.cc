@@ -48,7 +48,7 @@ std::vector<Comparison> compare_all(const std::vector<PairedSpec>& specs, int ro
     const PairedSpec& spec = specs[i];
     results.push_back({spec.name, spec.what, spec.unit, spec.target, spec.at_least,
                        quartiles_of(ratios[i]), quartiles_of(our_values[i]).median,
-                       quartiles_of(floors[i]).median});
+                       quartiles_of(floors[i]).median, spec.report_only});
   }
   return results;
 }

@@ -29,6 +29,7 @@ struct Comparison {
   Quartiles ratio;
   double ours = 0;  // medians
   double floor = 0;
+  bool report_only = false;  // it has no target
   bool met() const { return at_least ? ratio.median >= target : ratio.median <= target; }
 };
 
@@ -39,6 +40,7 @@ struct PairedSpec {
   double target = 0;
   bool at_least = false;
   double baseline_factor = 1;  // the ratio is ours / (baseline * factor)
+  bool report_only = false;    // it has no target
 };
 
 /// Runs ours and the baseline `rounds` times each, alternating which goes first, after one round
@@ -68,5 +70,6 @@ std::vector<Comparison> bench_local(const BenchScale& scale);
 std::vector<Comparison> bench_zone(const BenchScale& scale);
 std::vector<Comparison> bench_restores(const BenchScale& scale);
 std::vector<Comparison> bench_policies(const BenchScale& scale);
+std::vector<Comparison> bench_resume(const BenchScale& scale);
 
 }  // namespace thaw

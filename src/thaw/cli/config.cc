@@ -25,11 +25,21 @@ Result<void> read_restore(ConfigSection section, Config& config) {
   section.count("threads", 0, kConfigThreadsMax, config.restore_workers.threads);
   section.choice("prefault", "\"none\", \"all\"", parse_prefault, config.restore.session.prefault);
   section.choice("fill", "\"chunk\", \"page\"", parse_fill, config.restore.session.fill);
+  section.choice("strategy", kStrategyWords, parse_strategy_choice,
+                 config.restore.session.strategy);
+  section.count("prefetch_lanes", 1, 4096, config.restore.session.prefetch_lanes);
   section.count("fault_core", 0, kConfigCoreMax, config.restore.session.fault_core);
   section.count("handshake_timeout_ms", 1, 3'600'000, config.restore.handshake_timeout_ms);
   section.count("fetch_timeout_ms", 1, 3'600'000, config.restore.session.fetch_timeout_ms);
   section.count("restores_max", 0, 1'000'000, config.restore.restores_max);
   section.count("restore_settle_ms", 0, 3'600'000, config.restore.restore_settle_ms);
+  return section.finish();
+}
+
+Result<void> read_record(ConfigSection section, Config& config) {
+  section.count("quiet_ms", 0, 3'600'000, config.record.quiet_ms);
+  section.count("limit_pages", 1, kTouchesMax, config.record.pages_max);
+  section.count("limit_s", 1, kRecordSecondsMax, config.record.time_max_s);
   return section.finish();
 }
 
@@ -51,6 +61,7 @@ Result<Config> read_table(const toml::table& root, const std::string& source) {
   top.text("keyring", config.keyring);
   const toml::table* freeze = top.table("freeze");
   const toml::table* restore = top.table("restore");
+  const toml::table* record = top.table("record");
   const toml::table* mount = top.table("mount");
   const toml::table* s3 = top.table("s3");
   const toml::table* origin = top.table("origin");
@@ -59,6 +70,7 @@ Result<Config> read_table(const toml::table& root, const std::string& source) {
   TRY(top.finish());
   TRY(read_freeze(ConfigSection(source, "freeze", freeze), config));
   TRY(read_restore(ConfigSection(source, "restore", restore), config));
+  TRY(read_record(ConfigSection(source, "record", record), config));
   TRY(read_mount(ConfigSection(source, "mount", mount), config));
   TRY(read_s3(ConfigSection(source, "s3", s3), config));
   TRY(read_origin(ConfigSection(source, "origin", origin), config.tiers));
@@ -106,6 +118,13 @@ std::optional<Prefault> parse_prefault(std::string_view word) {
   if (word == "none") return Prefault::kNone;
   if (word == "all") return Prefault::kAll;
   return std::nullopt;
+}
+
+std::optional<std::optional<Strategy>> parse_strategy_choice(std::string_view word) {
+  if (word == "auto") return std::optional<Strategy>();
+  const std::optional<Strategy> strategy = parse_strategy(word);
+  if (!strategy) return std::nullopt;
+  return strategy;
 }
 
 std::optional<Fill> parse_fill(std::string_view word) {

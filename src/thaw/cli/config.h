@@ -9,6 +9,8 @@
 //                                      prefault = "none"               allow_other = false
 //   [freeze]                           fill = "chunk"                  isolate_writers = false
 //   chunk_size = "512KiB"              handshake_timeout_ms = 10000    name_timeout_s = 1.0
+//                                      strategy = "auto"
+//                                      prefetch_lanes = 48
 //   threads = 0                        fault_core = 2 (none: any)      readahead_kb = 1024
 //                                      fetch_timeout_ms = 30000
 //   [s3]                               restores_max = 0 (no limit)     [zone]
@@ -20,6 +22,11 @@
 //   [origin]                           slot_size = "512KiB"
 //   requests_max = 64                  policy = "s3_fifo"
 //   fault_reserve = 16                 verify = "checksum"
+//
+//   [record]
+//   quiet_ms = 0 (off)
+//   limit_pages = 16777216
+//   limit_s = 60
 #pragma once
 
 #include <cstdint>
@@ -31,6 +38,7 @@
 #include "thaw/freeze/snapshot_writer.h"
 #include "thaw/mount/snapshot_mount.h"
 #include "thaw/resume/page_server.h"
+#include "thaw/resume/recorder.h"
 #include "thaw/s3/s3_options.h"
 #include "thaw/tier/stack.h"
 
@@ -51,6 +59,7 @@ struct Config {
   FreezeOptions freeze;       // chunk_bytes, threads
   PageServerOptions restore;  // session.prefault, session.fill, handshake_timeout_ms
   WorkerOptions restore_workers;
+  RecorderOptions record;
   MountOptions mount;
   TierOptions tiers;  // memory.bytes_max is the verb's own:
   uint64_t restore_memory_bytes = MemoryTierOptions().bytes_max;
@@ -72,5 +81,9 @@ Result<Config> read_config(const std::string& path);
 /// The words of the config and the command line; nullopt for any other.
 std::optional<Prefault> parse_prefault(std::string_view word);
 std::optional<Fill> parse_fill(std::string_view word);
+/// "auto" gives the empty choice.
+std::optional<std::optional<Strategy>> parse_strategy_choice(std::string_view word);
+inline constexpr const char* kStrategyWords =
+    "\"auto\", \"on-demand\", \"reap\", \"faasnap\", \"chunks\", \"hot\"";
 
 }  // namespace thaw

@@ -2,10 +2,9 @@
 #include "thaw/image/page_trace.h"
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
 
 #include "thaw/base/check.h"
+#include "thaw/image/decimal_text.h"
 #include "thaw/sys/file_io.h"
 
 namespace thaw {
@@ -18,24 +17,6 @@ tl::unexpected<Error> malformed(uint64_t line, const std::string& why) {
   return fail(ErrorCode::kInvalid, "page trace, line " + std::to_string(line) + ": " + why);
 }
 
-// The whole text as one decimal number without sign or leading zeros, at most `max`.
-std::optional<uint64_t> parse_number(std::string_view text, uint64_t max) {
-  if (text.empty() || (text.size() > 1 && text[0] == '0')) return std::nullopt;
-  uint64_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || stop != end || value > max) return std::nullopt;
-  return value;
-}
-
-// The text before the next `separator`, which is consumed; all of it if there is none.
-std::string_view take(std::string_view& text, char separator) {
-  const size_t at = text.find(separator);
-  const std::string_view head = text.substr(0, at);
-  text.remove_prefix(at == std::string_view::npos ? text.size() : at + 1);
-  return head;
-}
-
 Result<uint64_t> parse_header(std::string_view line) {
   if (!line.starts_with(kHeader)) {
     if (line.starts_with(kMagic) && !line.substr(kMagic.size()).starts_with("1 ")) {
@@ -44,7 +25,7 @@ Result<uint64_t> parse_header(std::string_view line) {
     }
     return malformed(1, "it must be 'thaw trace v1 pages=<n>'");
   }
-  const auto pages = parse_number(line.substr(kHeader.size()), kTracePagesMax);
+  const auto pages = parse_decimal(line.substr(kHeader.size()), kTracePagesMax);
   if (!pages)
     return malformed(1, "the number of pages must be 0 to " + std::to_string(kTracePagesMax));
   return *pages;
@@ -52,29 +33,22 @@ Result<uint64_t> parse_header(std::string_view line) {
 
 Result<TraceEvent> parse_event(std::string_view line, uint64_t number, uint64_t page_count) {
   const bool gap_stands = std::count(line.begin(), line.end(), ' ') > 1;
-  const auto page = parse_number(take(line, ' '), kTracePagesMax);
+  const auto page = parse_decimal(take_field(line, ' '), kTracePagesMax);
   if (!page) return malformed(number, "it must begin with a page number");
   if (*page >= page_count) {
     return malformed(number, "page " + std::to_string(*page) + " is past the end of the image");
   }
-  const std::string_view access = take(line, ' ');
+  const std::string_view access = take_field(line, ' ');
   if (access != "r" && access != "w") return malformed(number, "after the page stands 'r' or 'w'");
   TraceEvent event{*page, access == "w", 0};
   if (gap_stands) {
-    const auto gap = parse_number(line, kTraceGapNsMax);
+    const auto gap = parse_decimal(line, kTraceGapNsMax);
     if (!gap) {
       return malformed(number, "the gap must be 0 to " + std::to_string(kTraceGapNsMax) + " ns");
     }
     event.gap_ns = *gap;
   }
   return event;
-}
-
-void put_number(std::string& out, uint64_t value) {
-  char digits[20];  // 2^64 has 20 digits
-  const auto [end, error] = std::to_chars(digits, digits + sizeof digits, value);
-  CHECK(error == std::errc());
-  out.append(digits, end);
 }
 
 }  // namespace
@@ -92,7 +66,7 @@ Result<PageTrace> parse_page_trace(std::string_view text) {
     if (text.find('\n') == std::string_view::npos) {
       return malformed(number, text.empty() ? "the header is missing" : "its end is cut off");
     }
-    const std::string_view line = take(text, '\n');
+    const std::string_view line = take_field(text, '\n');
     if (number == 1) {
       ASSIGN_OR_RETURN(trace.page_count, parse_header(line));
       continue;
@@ -111,15 +85,15 @@ Result<PageTrace> parse_page_trace(std::string_view text) {
 std::string format_page_trace(const PageTrace& trace) {
   CHECK(trace.page_count <= kTracePagesMax && trace.events.size() <= kTraceEventsMax);
   std::string text(kHeader);
-  put_number(text, trace.page_count);
+  put_decimal(text, trace.page_count);
   text += '\n';
   for (const TraceEvent& event : trace.events) {
     CHECK(event.page < trace.page_count && event.gap_ns <= kTraceGapNsMax);
-    put_number(text, event.page);
+    put_decimal(text, event.page);
     text += event.write ? " w" : " r";
     if (event.gap_ns != 0) {
       text += ' ';
-      put_number(text, event.gap_ns);
+      put_decimal(text, event.gap_ns);
     }
     text += '\n';
   }

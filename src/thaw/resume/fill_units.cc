@@ -6,13 +6,10 @@
 
 #include "thaw/base/check.h"
 #include "thaw/chunk/sealed_chunk.h"
+#include "thaw/resume/slot_install.h"
 
 namespace thaw {
 namespace {
-
-// Decrypted and installed at once: 128 KiB stay in the second-level cache, and one ioctl a batch is
-// cheap enough (its fixed cost is about a third of a page's copy).
-constexpr uint64_t kBatchPages = 32;
 
 void append_cut(std::vector<PageRun>& runs, PageRun run) {
   while (run.count > 0) {
@@ -54,12 +51,13 @@ class ChunkUnits final : public FillUnits {
   PlaceResult install_rest(uint32_t unit, std::span<const ChunkRef> chunks,
                            Scratch& scratch) const override {
     scratch.cipher.set_key(image_.manifest().chunk_key(unit));
+    std::vector<SlotRun> runs;
+    runs.reserve(image_.extents_of(unit).size());
     for (const uint32_t index : image_.extents_of(unit)) {
       const Extent& extent = image_.map().extents()[index];
-      const PlaceResult result = install_extent(extent, chunks[0]->ciphertext(), scratch);
-      if (result.placed != Placed::kDone) return result;
+      runs.push_back({extent.page, extent.slot, extent.count});
     }
-    return {};
+    return install_slots(memory_, chunks[0]->ciphertext(), runs, scratch);
   }
 
   std::vector<uint32_t> order() const override {
@@ -83,29 +81,6 @@ class ChunkUnits final : public FillUnits {
   }
 
  private:
-  // Pages that are present need no decryption either, so absent runs are found first. What changes
-  // in between is seen again inside the gate.
-  PlaceResult install_extent(const Extent& extent, ByteSpan ciphertext, Scratch& scratch) const {
-    uint64_t page = extent.page;
-    while (page < extent.end()) {
-      if (memory_.is_present(page)) {
-        ++page;
-        continue;
-      }
-      const uint64_t limit = std::min(extent.end(), page + kBatchPages);
-      uint64_t end = page + 1;
-      while (end < limit && !memory_.is_present(end)) ++end;
-      const uint32_t slot = static_cast<uint32_t>(extent.slot + (page - extent.page));
-      decrypt_pages(scratch.cipher, ciphertext, slot, static_cast<uint32_t>(end - page),
-                    scratch.plain.data());
-      const GatePass pass(memory_.gate());
-      const PlaceResult result = memory_.place({page, end - page}, scratch.plain.data());
-      if (result.placed != Placed::kDone) return result;
-      page = end;
-    }
-    return {};
-  }
-
   const ResumeImage& image_;
   GuestMemory& memory_;
 };
@@ -202,7 +177,7 @@ std::unique_ptr<FillUnits> make_fill_units(const ResumeImage& image, GuestMemory
 }
 
 size_t scratch_pages_for(const GuestMemory& memory) {
-  return static_cast<size_t>(std::max(kBatchPages, memory.unit_pages()));
+  return static_cast<size_t>(std::max(kInstallBatchPages, memory.unit_pages()));
 }
 
 }  // namespace thaw

@@ -3,15 +3,15 @@
 
 #include <algorithm>
 
-#include "thaw/tier/page_reader.h"
-
 namespace thaw {
 
-ChunkRequest Fetches::request(const Manifest& manifest, uint32_t chunk, Priority priority) const {
-  ChunkRequest request = request_for(manifest, chunk, priority);
-  request.flow = reinterpret_cast<uintptr_t>(this);
-  request.deadline = deadline_in(time_max_);
-  return request;
+ChunkRequest Fetches::request(uint64_t root_id, const ChunkEntry& chunk, Priority priority) const {
+  return {.root_id = root_id,
+          .id = chunk.id,
+          .pages = chunk.pages,
+          .priority = priority,
+          .flow = reinterpret_cast<uintptr_t>(this),
+          .deadline = deadline_in(time_max_)};
 }
 
 void Fetches::end() {
@@ -25,18 +25,27 @@ bool Fetches::quiet_for(std::chrono::milliseconds time) const {
   return Clock::now() - last >= time;
 }
 
-PlaceResult place_zero_fault(const ResumeImage& image, GuestMemory& memory, uint64_t page) {
+PlaceResult place_zero_fault(const ResumeImage& image, GuestMemory& memory, uint64_t page,
+                             uint64_t window_pages) {
   const PlaceResult first = memory.place_faulting(page, nullptr);
   if (first.placed != Placed::kDone || memory.is_removed(page) || memory.unit_pages() > 1) {
     return first;
   }
   const PageLocation location = image.map().locate(page);
-  const uint64_t window_end = align_down(page, kZeroWindowPages) + kZeroWindowPages;
+  const uint64_t window_end = align_down(page, window_pages) + window_pages;
   const uint64_t end = std::min(page + location.count, window_end);
   if (!location.zero || page + 1 >= end) return first;
   // The guest runs on already; what becomes of the neighbours is not worth a retry.
   const PlaceResult rest = memory.place_zero({page + 1, end - page - 1});
   return rest.placed == Placed::kGone ? rest : first;
+}
+
+bool wake_stale(GuestMemory& memory, uint64_t page, FillCounters& counters) {
+  if (!memory.is_present(page)) return false;
+  counters.stale.fetch_add(1, std::memory_order_relaxed);
+  memory.forget_present(page);
+  memory.wake(page);
+  return true;
 }
 
 bool settle(FillHost& host, uint64_t page, const PlaceResult& result, std::function<void()> again) {

@@ -27,7 +27,7 @@ struct FillCounters {
   std::atomic<uint64_t> zero_faults{0};      // faults on zero or given-back pages
   std::atomic<uint64_t> stale{0};            // events that were older than the page's install
   std::atomic<uint64_t> chunks{0};           // chunks taken from the source
-  std::atomic<uint64_t> prefault_errors{0};  // units that could not be prefaulted
+  std::atomic<uint64_t> prefetch_errors{0};  // units or slices that could not be loaded ahead
 };
 
 /// What a filler needs of its session. Members may be called from any thread.
@@ -42,8 +42,10 @@ class FillHost {
   virtual void fail_closed(uint64_t page, const Error& error) = 0;
   /// The VMM has gone.
   virtual void vmm_gone() = 0;
-  /// A part of the prefault has ended.
+  /// A part of the image is there: maybe the last one.
   virtual void progress() = 0;
+  /// What the guest was held for is there: faults that were kept can be served.
+  virtual void guest_released() = 0;
   /// True once the session ends: begin nothing new.
   virtual bool stopping() const = 0;
 };
@@ -57,7 +59,10 @@ class Fetches {
   explicit Fetches(std::chrono::milliseconds time_max) : time_max_(time_max) {}
 
   /// The request for a chunk, as this session's and with its deadline.
-  ChunkRequest request(const Manifest& manifest, uint32_t chunk, Priority priority) const;
+  ChunkRequest request(uint64_t root_id, const ChunkEntry& chunk, Priority priority) const;
+  ChunkRequest request(const Manifest& manifest, uint32_t chunk, Priority priority) const {
+    return request(manifest.clear.root_id, manifest.clear.chunks[chunk], priority);
+  }
 
   void begin() { under_way_.fetch_add(1, std::memory_order_relaxed); }
   void end();
@@ -98,8 +103,15 @@ class Filler {
 /// along: those in its aligned window of this many pages.
 inline constexpr uint64_t kZeroWindowPages = 64;
 
-/// Serves a fault on a page that is zero or was given back.
-PlaceResult place_zero_fault(const ResumeImage& image, GuestMemory& memory, uint64_t page);
+/// Serves a fault on a page that is zero or was given back. `window_pages`, a power of two: 1 takes
+/// no neighbour along.
+PlaceResult place_zero_fault(const ResumeImage& image, GuestMemory& memory, uint64_t page,
+                             uint64_t window_pages = kZeroWindowPages);
+
+/// Answers a fault on a page that is present: the event is older than the install, whose wake may
+/// have come before the thread slept. If the page is missing all the same, the thread faults again
+/// and is served. False if the page is absent.
+bool wake_stale(GuestMemory& memory, uint64_t page, FillCounters& counters);
 
 /// What follows from the install of a page that a guest thread waits for: nothing, a retry by
 /// `again`, or the end of the session. True if it is done.

@@ -33,6 +33,9 @@ Result<void> PageServerOptions::validate() const {
   if (handshake_timeout_ms == 0 || clients_max == 0) {
     return fail(ErrorCode::kInvalid, "handshake_timeout_ms and clients_max must be at least 1");
   }
+  if (session.recorder != nullptr && sessions_max != 1) {
+    return fail(ErrorCode::kInvalid, "a recording is of one session: sessions_max must be 1");
+  }
   return {};
 }
 
@@ -42,6 +45,8 @@ Result<std::unique_ptr<PageServer>> PageServer::create(std::string socket_path,
                                                        const PageServerOptions& options,
                                                        Observer observer) {
   TRY(options.validate());
+  // Made before the first VMM comes, for whom it would be time lost.
+  TRY(image->plan(options.session.strategy.value_or(default_strategy(*image))));
   ASSIGN_OR_RETURN(Fd wake, event_fd());
   ASSIGN_OR_RETURN(Fd listener, listen_unix(socket_path));
   return std::unique_ptr<PageServer>(new PageServer(std::move(socket_path), std::move(listener),

@@ -47,6 +47,7 @@ class PageServer {
   };
 
   /// Binds the socket. Borrows source and workers. The socket's file is removed by the destructor.
+  /// kInvalid also if the strategy needs what the image does not have (plan_prefetch()).
   static Result<std::unique_ptr<PageServer>> create(std::string socket_path,
                                                     std::shared_ptr<const ResumeImage> image,
                                                     ChunkSource& source, WorkerPool& workers,

@@ -24,4 +24,15 @@ Result<std::shared_ptr<const ResumeImage>> ResumeImage::make(
   return image;
 }
 
+Result<const PrefetchPlan*> ResumeImage::plan(Strategy strategy) const {
+  return plans_.with([&](auto& plans) -> Result<const PrefetchPlan*> {
+    auto found = plans.find(strategy);
+    if (found == plans.end()) {
+      ASSIGN_OR_RETURN(PrefetchPlan plan, plan_prefetch(strategy, *this));
+      found = plans.emplace(strategy, std::move(plan)).first;
+    }
+    return &found->second;
+  });
+}
+
 }  // namespace thaw

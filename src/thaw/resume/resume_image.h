@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ResumeImage: a snapshot opened for resuming: its manifest, its memory image, the way from a chunk
-// to the pages it fills, and its working set if one was recorded. Immutable and shared by all
-// sessions of the snapshot.
+// to the pages it fills, and its working set if one was recorded. Immutable but for the plans that
+// it keeps, and shared by all sessions of the snapshot.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "thaw/base/guarded.h"
 #include "thaw/base/result.h"
 #include "thaw/image/manifest.h"
 #include "thaw/image/working_set.h"
+#include "thaw/resume/strategy.h"
 
 namespace thaw {
 
@@ -30,6 +33,10 @@ class ResumeImage {
   /// nullptr if none was recorded.
   const WorkingSet* working_set() const { return working_set_ ? &*working_set_ : nullptr; }
 
+  /// The strategy's plan, made when it is first asked for. plan_prefetch() says with which error.
+  /// Callable from many threads; the plan lives as long as the image.
+  Result<const PrefetchPlan*> plan(Strategy strategy) const;
+
  private:
   ResumeImage(Manifest manifest, std::optional<WorkingSet> working_set);
 
@@ -37,6 +44,7 @@ class ResumeImage {
   std::optional<WorkingSet> working_set_;
   const Image* memory_;
   ChunkIndex index_;
+  mutable Guarded<std::map<Strategy, PrefetchPlan>> plans_;
 };
 
 }  // namespace thaw

@@ -31,11 +31,17 @@ Result<void> SessionOptions::validate() const {
     return fail(ErrorCode::kInvalid,
                 "prefault 'all' installs whole chunks: use it with fill 'chunk'");
   }
+  if (recorder != nullptr &&
+      (strategy != Strategy::kOnDemand || prefault != Prefault::kNone || fill != Fill::kPage)) {
+    return fail(ErrorCode::kInvalid,
+                "a recording needs the strategy 'on-demand', prefault 'none' and fill 'page'");
+  }
   if (fetch_timeout_ms == 0) {
     return fail(ErrorCode::kInvalid, "fetch_timeout_ms must be at least 1");
   }
-  if (prefault_lanes == 0 || held_chunks_max == 0) {
-    return fail(ErrorCode::kInvalid, "prefault_lanes and held_chunks_max must be at least 1");
+  if (prefetch_lanes == 0 || prefault_lanes == 0 || held_chunks_max == 0) {
+    return fail(ErrorCode::kInvalid,
+                "prefetch_lanes, prefault_lanes and held_chunks_max must be at least 1");
   }
   if (fault_core < -1 || fault_core >= CPU_SETSIZE) {
     return fail(ErrorCode::kInvalid, "fault_core must be -1 (any) or the number of a core");
@@ -65,17 +71,20 @@ Result<std::unique_ptr<Session>> Session::start(std::shared_ptr<const ResumeImag
                                                 const SessionOptions& options,
                                                 std::function<void()> on_end) {
   TRY(options.validate());
+  SessionOptions decided = options;
+  if (!decided.strategy) decided.strategy = default_strategy(*image);
+  ASSIGN_OR_RETURN(const PrefetchPlan* const plan, image->plan(*decided.strategy));
   ASSIGN_OR_RETURN(Fd wake, event_fd());
   std::unique_ptr<Session> session(new Session(std::move(image), source, workers,
-                                               std::move(handshake), std::move(peer), options,
-                                               std::move(wake), std::move(on_end)));
+                                               std::move(handshake), std::move(peer), decided,
+                                               *plan, std::move(wake), std::move(on_end)));
   session->thread_ = std::thread([raw = session.get()] { raw->run(); });
   return session;
 }
 
 Session::Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, WorkerPool& workers,
-                 Handshake handshake, VmmPeer peer, const SessionOptions& options, Fd wake,
-                 std::function<void()> on_end)
+                 Handshake handshake, VmmPeer peer, const SessionOptions& options,
+                 const PrefetchPlan& plan, Fd wake, std::function<void()> on_end)
     : image_(std::move(image)),
       options_(options),
       peer_(std::move(peer)),
@@ -87,13 +96,19 @@ Session::Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, 
       scratch_(scratch_pages_for(memory_)),
       fetches_(std::chrono::milliseconds(options.fetch_timeout_ms)) {
   const FillContext context{*image_, memory_, source, workers, scratch_, *this, gate_, fetches_};
+  UnitFiller* units = nullptr;
   if (options_.fill == Fill::kPage && memory_.unit_pages() == 1) {
-    filler_ = std::make_unique<PageFiller>(context, options_.held_chunks_max);
+    filler_ = std::make_unique<PageFiller>(context, options_.held_chunks_max,
+                                           options_.recorder != nullptr ? 1 : kZeroWindowPages);
   } else {
-    auto units = std::make_unique<UnitFiller>(context, make_fill_units(*image_, memory_));
-    prefaulter_ = units.get();
-    filler_ = std::move(units);
+    auto filler = std::make_unique<UnitFiller>(context, make_fill_units(*image_, memory_));
+    units = filler.get();
+    filler_ = std::move(filler);
   }
+  prefetcher_ =
+      std::make_unique<Prefetcher>(context, units, plan,
+                                   PrefetchOptions{options_.prefetch_lanes, options_.prefault_lanes,
+                                                   options_.prefault == Prefault::kAll});
   faults_.reserve(kEventsPerRead);
 }
 
@@ -118,8 +133,10 @@ void Session::finish_with(SessionEnd end, Error error) {
 void Session::vmm_gone() { finish_with(SessionEnd::kVmmExited); }
 
 void Session::progress() {
-  if (prefaulter_ != nullptr && prefaulter_->prefault_complete()) notify(wake_.get());
+  if (prefetcher_->complete()) notify(wake_.get());
 }
+
+void Session::guest_released() { notify(wake_.get()); }
 
 void Session::retry(std::function<void()> again) {
   // Destroyed outside the lock if it is refused: it may hold the last pass of the gate.
@@ -178,12 +195,13 @@ void Session::run() {
           errno_error("cannot move to core " + std::to_string(options_.fault_core), error).message);
     }
   }
-  if (options_.prefault == Prefault::kAll) prefaulter_->start_prefault(options_.prefault_lanes);
+  if (options_.recorder != nullptr) options_.recorder->begin(Recorder::Clock::now());
+  prefetcher_->start();
   while (!stopping()) {
     if (!read_events()) continue;
     serve_faults();
     const bool retried = run_retries();
-    if (prefaulter_ != nullptr && prefaulter_->prefault_complete()) {
+    if (prefetcher_->complete()) {
       finish_with(SessionEnd::kComplete);
     } else if (retried) {
       ::nanosleep(&kRetryPause, nullptr);
@@ -237,6 +255,7 @@ bool Session::read_events() {
     const std::optional<uint64_t> page = memory_.regions().page_at(event.address);
     if (page) {
       faults_.push_back(align_down(*page, memory_.unit_pages()));
+      if (options_.recorder != nullptr) record(faults_.back(), event.write);
       continue;
     }
     const std::string why = "it faulted at an address outside the regions of its handshake";
@@ -247,9 +266,18 @@ bool Session::read_events() {
   return *count < events.size();
 }
 
+// A huge page is touched as a whole, because it comes as a whole. What the guest gave back before
+// it touched it is no part of the snapshot.
+void Session::record(uint64_t page, bool write) {
+  if (!options_.recorder->active() || memory_.is_removed(page)) return;
+  options_.recorder->touch({page, memory_.unit_pages()}, write, Recorder::Clock::now());
+}
+
 void Session::serve_faults() {
+  if (prefetcher_->holds_guest()) return;  // until guest_released()
   for (const uint64_t page : faults_) {
     if (stopping()) break;
+    prefetcher_->judge(page);
     filler_->fault(page);
   }
   faults_.clear();
@@ -320,7 +348,13 @@ SessionSummary Session::summary() const {
   summary.pages_removed = value(place.pages_removed);
   summary.pages_present = memory_.pages_present();
   summary.again = value(place.again);
-  summary.prefault_errors = value(fill.prefault_errors);
+  const PrefetchCounters& prefetch = prefetcher_->counters();
+  summary.strategy = *options_.strategy;
+  summary.predicted_pages = prefetcher_->predicted_pages();
+  summary.predicted_faults = value(prefetch.predicted_faults);
+  summary.unpredicted_faults = value(prefetch.unpredicted_faults);
+  summary.prefetch_stopped = prefetch.stopped.load(std::memory_order_relaxed);
+  summary.prefetch_errors = value(fill.prefetch_errors) + value(prefetch.errors);
   return summary;
 }
 

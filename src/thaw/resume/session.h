@@ -21,10 +21,11 @@
 #include "thaw/base/worker_pool.h"
 #include "thaw/resume/filler.h"
 #include "thaw/resume/guest_memory.h"
+#include "thaw/resume/prefetcher.h"
+#include "thaw/resume/recorder.h"
 #include "thaw/resume/resume_image.h"
 #include "thaw/resume/scratch.h"
 #include "thaw/resume/strategy.h"
-#include "thaw/resume/unit_filler.h"
 #include "thaw/resume/vmm_handshake.h"
 #include "thaw/sys/unix_socket.h"
 #include "thaw/tier/chunk_source.h"
@@ -37,13 +38,18 @@ enum class Fill { kPage, kChunk };
 
 struct SessionOptions {
   /// What is loaded ahead of the guest's faults; nullopt: default_strategy().
-  std::optional<Strategy> strategy = Strategy::kOnDemand;
+  std::optional<Strategy> strategy;
+  /// kAll: after what the strategy loads comes all the rest, and then the session ends.
   Prefault prefault = Prefault::kNone;
   Fill fill = Fill::kChunk;
-  unsigned prefault_lanes = 2;         // units that a prefault has under way
+  unsigned prefetch_lanes = 48;        // chunks that a strategy has under way
+  unsigned prefault_lanes = 2;         // chunks that the rest has under way
   size_t held_chunks_max = 512;        // with Fill::kPage: chunks kept as ciphertext
   int fault_core = -1;                 // the core of the event thread; -1: any
   uint32_t fetch_timeout_ms = 30'000;  // of a chunk that no tier brings
+  /// Told of every fault; borrowed. A page that was not asked for must not be there, so it goes
+  /// with Strategy::kOnDemand, Prefault::kNone and Fill::kPage only, and zeros come one by one.
+  Recorder* recorder = nullptr;
 
   Result<void> validate() const;
 };
@@ -76,7 +82,12 @@ struct SessionSummary {
   uint64_t pages_removed = 0;
   uint64_t pages_present = 0;  // as far as is known: not those of stale events
   uint64_t again = 0;
-  uint64_t prefault_errors = 0;
+  Strategy strategy = Strategy::kOnDemand;
+  uint64_t predicted_pages = 0;     // that the strategy loads ahead
+  uint64_t predicted_faults = 0;    // on such pages, because they were not there yet
+  uint64_t unpredicted_faults = 0;  // on other pages: mispredicted, as far as faults tell
+  bool prefetch_stopped = false;    // because the prediction was mostly wrong
+  uint64_t prefetch_errors = 0;
 };
 
 /// The VMM at the other end: its process and the socket it came by.
@@ -107,19 +118,21 @@ class Session final : private FillHost {
 
  private:
   Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, WorkerPool& workers,
-          Handshake handshake, VmmPeer peer, const SessionOptions& options, Fd wake,
-          std::function<void()> on_end);
+          Handshake handshake, VmmPeer peer, const SessionOptions& options,
+          const PrefetchPlan& plan, Fd wake, std::function<void()> on_end);
 
   // FillHost
   void retry(std::function<void()> again) override;
   void fail_closed(uint64_t page, const Error& error) override;
   void vmm_gone() override;
   void progress() override;
+  void guest_released() override;
   bool stopping() const override { return stopping_.load(std::memory_order_acquire); }
 
   void run();
   void wait_for_events();
   bool read_events();
+  void record(uint64_t page, bool write);
   void serve_faults();
   bool run_retries();
   void finish();
@@ -138,9 +151,9 @@ class Session final : private FillHost {
   Gate gate_;
   Fetches fetches_;
   std::unique_ptr<Filler> filler_;
-  UnitFiller* prefaulter_ = nullptr;  // filler_, if it prefaults
+  std::unique_ptr<Prefetcher> prefetcher_;
 
-  std::vector<uint64_t> faults_;  // pages of the faults just read; of the event thread
+  std::vector<uint64_t> faults_;  // pages of faults that were read; of the event thread
   std::atomic<uint64_t> fault_count_{0};
   std::atomic<uint64_t> write_fault_count_{0};
   std::atomic<uint64_t> remove_count_{0};

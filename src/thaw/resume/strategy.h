@@ -27,6 +27,7 @@
 #include "thaw/base/units.h"
 #include "thaw/image/manifest.h"
 #include "thaw/image/working_set.h"
+#include "thaw/resume/page_bitmap.h"
 
 namespace thaw {
 
@@ -53,20 +54,26 @@ struct Slice {
   std::vector<SlotRun> runs;
 };
 
-/// What is loaded, in this order. Whole chunks or slices, never both.
+/// What is loaded, in this order. Whole chunks or slices, never both. Immutable once made, and
+/// borrows from the image.
 struct PrefetchPlan {
+  explicit PrefetchPlan(uint64_t image_pages) : predicted(image_pages) {}
+
   bool hold_guest = false;       // no fault is served before all of it is installed
   std::vector<uint32_t> chunks;  // of the manifest, each with all its pages
   std::vector<Slice> slices;
   const Pack* pack = nullptr;      // whose chunks the slices are of; nullptr: the manifest's
   std::vector<PageRun> zero_runs;  // ascending; zero in the image
-  uint64_t pages = 0;              // that it installs, zeros included
-
-  bool empty() const { return chunks.empty() && slices.empty() && zero_runs.empty(); }
+  PageBitmap predicted;            // the pages that it installs, zeros included
 };
 
-/// kInvalid if the strategy needs a working set that the image does not have. The plan borrows from
-/// the image.
+/// What FaaSnap loads at once, and the gap that one region may span. The published figures; a gap
+/// is for storage where a request costs more than the pages between, so packs are made with their
+/// own.
+inline constexpr size_t kFaasnapGroupPages = 1024;
+inline constexpr uint32_t kFaasnapGapPages = 32;
+
+/// kInvalid if the strategy needs a working set that the image does not have.
 Result<PrefetchPlan> plan_prefetch(Strategy strategy, const ResumeImage& image);
 
 }  // namespace thaw

@@ -137,7 +137,7 @@ TEST_F(TieredOverloadTest, AFullQueueBeforeTheOriginRefusesAndSaysSo) {
   vmm->proceed();
   EXPECT_TRUE(vmm->wait().passed()) << vmm->wait().describe();
   EXPECT_TRUE(server->join());
-  EXPECT_EQ(server->summaries().at(0).prefault_errors, stack_->queue().counters().refused);
+  EXPECT_EQ(server->summaries().at(0).prefetch_errors, stack_->queue().counters().refused);
   EXPECT_LE(stack_->queue().counters().in_flight_peak, 2u);
 }
 

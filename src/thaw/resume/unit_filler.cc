@@ -15,7 +15,7 @@ struct UnitFiller::Assembly {
   std::vector<ChunkRef> chunks;
   std::atomic<size_t> missing{0};
   Guarded<std::optional<Error>> error;
-  Lane lane;  // to be continued when the unit is done
+  std::function<void()> done;  // of a prefetch
   Gate::Pass pass;
 };
 
@@ -34,19 +34,12 @@ void UnitFiller::fault(uint64_t page) {
            [this, page] { fault(page); });
     return;
   }
+  if (wake_stale(memory, page, counters_)) return;
   std::atomic<State>& state = states_[*unit];
   State seen = state.load(std::memory_order_acquire);
   while (true) {
     if (seen == State::kWanted) {
       counters_.joined.fetch_add(1, std::memory_order_relaxed);
-      return;
-    }
-    if (seen == State::kInstalled && memory.is_present(page)) {
-      // The event is older than the install, whose wake may have come before the thread slept. If
-      // the page is missing all the same, the thread faults again and is served.
-      counters_.stale.fetch_add(1, std::memory_order_relaxed);
-      memory.forget_present(page);
-      memory.wake(page);
       return;
     }
     if (state.compare_exchange_weak(seen, State::kWanted, std::memory_order_acq_rel)) break;
@@ -126,7 +119,7 @@ void UnitFiller::finish(const AssemblyRef& assembly) {
   } else {
     install(assembly);
   }
-  if (assembly->lane) continue_lane(assembly->lane);
+  if (assembly->done) assembly->done();
 }
 
 void UnitFiller::give_up(const AssemblyRef& assembly) {
@@ -138,8 +131,8 @@ void UnitFiller::give_up(const AssemblyRef& assembly) {
     return;
   }
   // Nobody waits for it; if the guest ever does, it is fetched again.
-  if (counters_.prefault_errors.fetch_add(1, std::memory_order_relaxed) == 0) {
-    log_warning("prefault skips what it cannot read, the first time for: " + error.message);
+  if (counters_.prefetch_errors.fetch_add(1, std::memory_order_relaxed) == 0) {
+    log_warning("prefetch skips what it cannot read, the first time for: " + error.message);
   }
 }
 
@@ -157,7 +150,7 @@ void UnitFiller::install(const AssemblyRef& assembly) {
   if (!settle(context_.host, units_->first_page(assembly->unit), result, again)) return;
   states_[assembly->unit].store(State::kInstalled, std::memory_order_release);
   installed_.fetch_add(1, std::memory_order_release);
-  if (prefault_started_.load(std::memory_order_acquire)) context_.host.progress();
+  context_.host.progress();
 }
 
 void UnitFiller::submit_install(const AssemblyRef& assembly, bool urgent) {
@@ -167,66 +160,20 @@ void UnitFiller::submit_install(const AssemblyRef& assembly, bool urgent) {
   install(assembly);
 }
 
-void UnitFiller::start_prefault(unsigned lanes) {
-  CHECK(!prefault_started_.load(std::memory_order_relaxed));
-  order_ = units_->order();
-  zero_runs_ = units_->zero_runs();
-  prefault_started_.store(true, std::memory_order_release);
-  for (unsigned i = 0; i < lanes; ++i) {
-    auto lane = std::make_shared<Gate::Pass>(context_.gate.enter());
-    if (*lane) continue_lane(lane);
+void UnitFiller::prefetch(uint32_t unit, std::function<void()> done) {
+  State expected = State::kAbsent;
+  if (!states_[unit].compare_exchange_strong(expected, State::kPrefetching,
+                                             std::memory_order_acq_rel)) {
+    return done();
   }
-}
-
-bool UnitFiller::prefault_complete() const {
-  return prefault_started_.load(std::memory_order_acquire) &&
-         zero_runs_done_.load(std::memory_order_acquire) == zero_runs_.size() &&
-         installed_.load(std::memory_order_acquire) == order_.size();
-}
-
-// A lane does one unit, then queues up again behind whatever else the workers have to do.
-void UnitFiller::continue_lane(const Lane& lane) {
-  if (context_.workers.submit([this, lane] { run_lane(lane); }, /*urgent=*/false)) return;
-  context_.host.retry([this, lane] { continue_lane(lane); });
-}
-
-void UnitFiller::run_lane(const Lane& lane) {
-  while (!context_.host.stopping()) {
-    const size_t at = next_unit_.fetch_add(1, std::memory_order_relaxed);
-    if (at >= order_.size()) break;
-    State expected = State::kAbsent;
-    if (!states_[order_[at]].compare_exchange_strong(expected, State::kPrefetching,
-                                                     std::memory_order_acq_rel)) {
-      continue;
-    }
-    const AssemblyRef assembly = assemble(order_[at], std::nullopt);
-    if (!assembly) return;
-    if (assembly->missing.load(std::memory_order_relaxed) == 0) {
-      install(assembly);
-      continue_lane(lane);
-    } else {
-      assembly->lane = lane;
-      fetch_missing(assembly, Priority::kPrefetch);
-    }
-    return;
+  const AssemblyRef assembly = assemble(unit, std::nullopt);
+  if (!assembly) return done();
+  assembly->done = std::move(done);
+  if (assembly->missing.load(std::memory_order_relaxed) == 0) {
+    finish(assembly);
+  } else {
+    fetch_missing(assembly, Priority::kPrefetch);
   }
-  const size_t at = next_zero_run_.fetch_add(1, std::memory_order_relaxed);
-  if (at >= zero_runs_.size() || context_.host.stopping()) return;
-  prefault_zeros(lane, zero_runs_[at]);
-  continue_lane(lane);
-}
-
-void UnitFiller::prefault_zeros(const Lane& lane, PageRun run) {
-  const PlaceResult result = [&] {
-    const GatePass pass(context_.memory.gate());
-    return context_.memory.place_zero(run);
-  }();
-  // `lane` in the closure keeps the session's gate from closing before the retry has run.
-  if (!settle(context_.host, run.page, result, [this, lane, run] { prefault_zeros(lane, run); })) {
-    return;
-  }
-  zero_runs_done_.fetch_add(1, std::memory_order_acq_rel);
-  context_.host.progress();
 }
 
 }  // namespace thaw

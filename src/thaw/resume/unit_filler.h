@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -22,10 +23,14 @@ class UnitFiller final : public Filler {
   void fault(uint64_t page) override;
   const FillCounters& counters() const override { return counters_; }
 
-  /// Installs everything the guest has not asked for yet, on the workers: data first, then zeros.
-  void start_prefault(unsigned lanes);
-  /// True once start_prefault() has installed all there is.
-  bool prefault_complete() const;
+  const FillUnits& units() const { return *units_; }
+
+  /// Loads a unit that nobody has asked for yet, on the calling thread as far as it need not wait.
+  /// `done` is called once it is installed, given up, or found to be somebody else's work: on any
+  /// thread, maybe before this returns.
+  void prefetch(uint32_t unit, std::function<void()> done);
+  /// Units whose pages are all installed.
+  size_t installed() const { return installed_.load(std::memory_order_acquire); }
 
  private:
   // kWanted: on its way, and a guest thread waits for it, so that a failure is fatal.
@@ -33,9 +38,6 @@ class UnitFiller final : public Filler {
 
   struct Assembly;
   using AssemblyRef = std::shared_ptr<Assembly>;
-  // A lane of the prefault passes from task to task; shared because tasks are copied.
-  using Lane = std::shared_ptr<Gate::Pass>;
-
   AssemblyRef assemble(uint32_t unit, std::optional<uint64_t> faulting);
   void fetch_missing(const AssemblyRef& assembly, Priority priority);
   void arrive(const AssemblyRef& assembly, size_t index, Result<ChunkRef> result);
@@ -44,23 +46,12 @@ class UnitFiller final : public Filler {
   void install(const AssemblyRef& assembly);
   void submit_install(const AssemblyRef& assembly, bool urgent);
 
-  void run_lane(const Lane& lane);
-  void continue_lane(const Lane& lane);
-  void prefault_zeros(const Lane& lane, PageRun run);
-
   FillContext context_;
   std::unique_ptr<FillUnits> units_;
   std::vector<std::atomic<State>> states_;
   std::atomic<size_t> installed_{0};
   Scratch event_scratch_;  // for the event thread, which serves hits itself
   FillCounters counters_;
-
-  std::vector<uint32_t> order_;
-  std::vector<PageRun> zero_runs_;
-  std::atomic<size_t> next_unit_{0};
-  std::atomic<size_t> next_zero_run_{0};
-  std::atomic<size_t> zero_runs_done_{0};
-  std::atomic<bool> prefault_started_{false};
 };
 
 }  // namespace thaw

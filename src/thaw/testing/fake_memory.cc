@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <utility>
 
@@ -61,24 +62,56 @@ Mapping::~Mapping() {
 
 Result<FakeMemory> FakeMemory::map(const FakeVmmOptions& options, const GuestLayout& layout) {
   FakeMemory memory(layout);
-  memory.map_flags_ = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-  if (options.page_bytes != kPageBytes && options.hugetlb) {
-    TRY(check_huge_pages(layout.page_count() / layout.pages_in_vmm_page()));
-    memory.map_flags_ |= MAP_HUGETLB | MAP_HUGE_2MB;
-  }
-  ASSIGN_OR_RETURN(memory.uffd_,
-                   Uffd::create(options.event_remove ? UFFD_FEATURE_EVENT_REMOVE : 0));
-  for (const FakeRegion& region : layout.regions()) {
-    // SAFETY: a new anonymous mapping.
-    void* address = ::mmap(nullptr, region.bytes, PROT_READ | PROT_WRITE, memory.map_flags_, -1, 0);
-    if (address == MAP_FAILED) return fail_errno("cannot map guest memory", errno);
-    memory.regions_.emplace_back(address, region.bytes);
-    TRY(memory.uffd_.register_missing(memory.base_of(memory.regions_.size() - 1), region.bytes));
-  }
   if (!options.image_path.empty()) {
     ASSIGN_OR_RETURN(memory.image_, map_image(options.image_path, layout.regions()));
   }
+  const bool served = options.backing == FakeBacking::kUserfaultfd;
+  TRY(served ? memory.map_served(options) : memory.map_unserved(options));
   return memory;
+}
+
+Result<void> FakeMemory::map_served(const FakeVmmOptions& options) {
+  map_flags_ = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  if (options.page_bytes != kPageBytes && options.hugetlb) {
+    TRY(check_huge_pages(layout_->page_count() / layout_->pages_in_vmm_page()));
+    map_flags_ |= MAP_HUGETLB | MAP_HUGE_2MB;
+  }
+  ASSIGN_OR_RETURN(uffd_, Uffd::create(options.event_remove ? UFFD_FEATURE_EVENT_REMOVE : 0));
+  for (const FakeRegion& region : layout_->regions()) {
+    TRY(add_region(region, map_flags_, -1));
+    TRY(uffd_.register_missing(base_of(regions_.size() - 1), region.bytes));
+  }
+  return {};
+}
+
+Result<void> FakeMemory::map_unserved(const FakeVmmOptions& options) {
+  if (options.backing == FakeBacking::kPresent) {
+    for (const FakeRegion& region : layout_->regions()) {
+      TRY(add_region(region, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
+      std::memcpy(regions_.back().data(), image_.data() + region.offset, region.bytes);
+    }
+    return {};
+  }
+  const std::string& path = options.mapped_path.empty() ? options.image_path : options.mapped_path;
+  // For writing too, as VMMs open it; nothing is written.
+  ASSIGN_OR_RETURN(const Fd file, open_file(path, O_RDWR));
+  ASSIGN_OR_RETURN(const uint64_t bytes, file_size(file.get(), path));
+  for (const FakeRegion& region : layout_->regions()) {
+    if (region.offset + region.bytes > bytes) {
+      return fail(ErrorCode::kInvalid, path + " is shorter than the regions");
+    }
+    TRY(add_region(region, MAP_PRIVATE | MAP_NORESERVE, file.get()));
+  }
+  return {};
+}
+
+Result<void> FakeMemory::add_region(const FakeRegion& region, int flags, int file) {
+  const off_t offset = file < 0 ? 0 : static_cast<off_t>(region.offset);
+  // SAFETY: a new private mapping.
+  void* address = ::mmap(nullptr, region.bytes, PROT_READ | PROT_WRITE, flags, file, offset);
+  if (address == MAP_FAILED) return fail_errno("cannot map guest memory", errno);
+  regions_.emplace_back(address, region.bytes);
+  return {};
 }
 
 uint64_t FakeMemory::base_of(size_t region) const {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // FakeMemory: the memory of a fake VMM as Firecracker sets it up - private, anonymous, registered
-// for missing pages with a userfaultfd - and the image that says what its pages must hold.
+// for missing pages with a userfaultfd - or as one without a page server has it, and the image that
+// says what its pages must hold.
 #pragma once
 
 #include <cstddef>
@@ -39,6 +40,7 @@ class FakeMemory {
   /// the image is shorter than the regions.
   static Result<FakeMemory> map(const FakeVmmOptions& options, const GuestLayout& layout);
 
+  /// Empty unless the backing is FakeBacking::kUserfaultfd.
   const Uffd& uffd() const { return uffd_; }
   uint64_t base_of(size_t region) const;
 
@@ -54,6 +56,10 @@ class FakeMemory {
 
  private:
   explicit FakeMemory(const GuestLayout& layout) : layout_(&layout) {}
+
+  Result<void> map_served(const FakeVmmOptions& options);
+  Result<void> map_unserved(const FakeVmmOptions& options);
+  Result<void> add_region(const FakeRegion& region, int flags, int file);
 
   const GuestLayout* layout_;  // outlives this
   int map_flags_ = 0;

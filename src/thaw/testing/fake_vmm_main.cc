@@ -164,6 +164,12 @@ Result<FakeVmmReport> shake_and_touch(const FakeVmmOptions& options, const Guest
   Moments moments(options, [&socket] { socket.reset(); });
   Guest guest(options, layout, memory, plan, moments);
   TRY(guest.pin(options.touching.cores));
+  if (options.backing != FakeBacking::kUserfaultfd) {
+    emit({FakeVmmEvent::Kind::kHandshakeSent, {}, {}});
+    moments.after_handshake();
+    if (options.hold_before_touching) control.hold();
+    return guest.touch(monotonic_ns());
+  }
   std::vector<PlacedRegion> placed;
   for (size_t i = 0; i < layout.regions().size(); ++i) {
     placed.push_back({memory.base_of(i), layout.regions()[i]});

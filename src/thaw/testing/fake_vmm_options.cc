@@ -99,6 +99,10 @@ THAW_ENUM_NAMES(FakeMapChange::Kind, {{FakeMapChange::Kind::kRemove, "remove"},
                                       {FakeMapChange::Kind::kRemoveByMap, "remove_by_map"},
                                       {FakeMapChange::Kind::kUnmap, "unmap"}})
 
+THAW_ENUM_NAMES(FakeBacking, {{FakeBacking::kUserfaultfd, "userfaultfd"},
+                              {FakeBacking::kPrivateFile, "private_file"},
+                              {FakeBacking::kPresent, "present"}})
+
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeRegion, bytes, offset)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeHandshake, fields, unknown_field,
                                                 keep_socket_open, delivery, cut_at, delay_ms, fds,
@@ -107,13 +111,13 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeTouching, order, trace, repl
                                                 write_percent, every_page, seed, threads, cores,
                                                 check)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeMapChange, kind, after_touches, page, count)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeVmmOptions, socket_path, image_path, regions,
-                                                page_bytes, hugetlb, event_remove, handshake,
-                                                touching, changes, random_removes,
-                                                random_remove_pages_max, sigkill_after, exit_after,
-                                                close_socket_after, stall_after, stall_ms,
-                                                hold_before_touching, hold_before_exit,
-                                                wait_for_peer_close)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeVmmOptions, socket_path, image_path, backing,
+                                                mapped_path, regions, page_bytes, hugetlb,
+                                                event_remove, handshake, touching, changes,
+                                                random_removes, random_remove_pages_max,
+                                                sigkill_after, exit_after, close_socket_after,
+                                                stall_after, stall_ms, hold_before_touching,
+                                                hold_before_exit, wait_for_peer_close)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LatencySummary, count, mean_ns, p50_ns, p90_ns, p99_ns, p999_ns,
                                    max_ns)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PageMismatch, page, offset, expected, got, history)
@@ -170,7 +174,17 @@ FakeVmmOptions FakeVmmOptions::firecracker(Generation generation) {
 }
 
 Result<void> FakeVmmOptions::validate() const {
-  if (socket_path.empty()) return invalid("socket_path is missing");
+  const bool served = backing == FakeBacking::kUserfaultfd;
+  if (served && socket_path.empty()) return invalid("socket_path is missing");
+  if (!served && (page_bytes != kPageBytes || !changes.empty() || random_removes > 0)) {
+    return invalid(
+        "memory without a page server has pages of 4096 bytes and its map is not changed");
+  }
+  if (!served && wait_for_peer_close) {
+    return invalid("wait_for_peer_close needs a page server");
+  }
+  if (!served && image_path.empty())
+    return invalid("memory without a page server needs image_path");
   if (page_bytes != kPageBytes && page_bytes != 2 * kMiB)
     return invalid("page_bytes is not 4096 or 2 MiB");
   TRY(validate_regions(regions, page_bytes));

@@ -104,6 +104,15 @@ struct FakeMapChange {
   uint64_t count = 0;
 };
 
+/// Where the guest's memory comes from.
+enum class FakeBacking {
+  kUserfaultfd,  // from a page server
+  // From nobody: what page servers are compared with. There is no handshake; it counts as sent when
+  // the memory stands.
+  kPrivateFile,  // a private mapping of `mapped_path`, nothing read ahead of the touching
+  kPresent,      // anonymous memory that holds all of the image before the first touch: the floor
+};
+
 struct FakeVmmOptions {
   /// The options that make the fake VMM shake hands like that release; the rest at the defaults.
   static FakeVmmOptions firecracker(Generation generation);
@@ -111,6 +120,10 @@ struct FakeVmmOptions {
   std::string socket_path;
   /// The memory image: what every page must hold. May be empty if nothing is touched.
   std::string image_path;
+  FakeBacking backing = FakeBacking::kUserfaultfd;
+  /// For kPrivateFile: the file that is mapped; empty: image_path. They must be different files if
+  /// the page cache is to be cold, because all of the image is mapped and read to compare with it.
+  std::string mapped_path;
   std::vector<FakeRegion> regions;
   uint64_t page_bytes = 4096;  // or 2 MiB
   /// With pages of 2 MiB: take hugetlb memory, as Firecracker does. False announces 2 MiB over

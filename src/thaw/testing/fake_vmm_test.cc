@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "thaw/base/check.h"
 #include "thaw/base/units.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/sys/process.h"
@@ -102,6 +103,77 @@ class FakeVmmTest : public ::testing::Test {
   std::unique_ptr<BareHandler> handler_;
   BareHandlerStats stats_;
 };
+
+// --- memory without a page server
+// -------------------------------------------------------------------------------------
+
+class UnservedVmmTest : public ::testing::TestWithParam<FakeBacking> {
+ protected:
+  UnservedVmmTest() {
+    const Bytes image = random_image(kImageBytes);
+    CHECK(replace_file(dir_.file("memory"), image, 0600));
+    CHECK(replace_file(dir_.file("mapped"), image, 0600));
+    options_.backing = GetParam();
+    options_.image_path = dir_.file("memory");
+    options_.mapped_path = dir_.file("mapped");
+    // Not in order, and with a hole: offsets count.
+    options_.regions = {{kImageBytes / 4, kImageBytes / 2}, {kImageBytes / 4, 0}};
+    options_.touching.order = FakeTouching::Order::kPermutation;
+    options_.touching.check = FakeTouching::Check::kAfterTrace;
+    options_.touching.write_percent = 50;
+    options_.touching.threads = 2;
+  }
+
+  FakeVmmResult run() const { return (*FakeVmm::start(options_))->wait(kPatience); }
+
+  const TempDir dir_;
+  FakeVmmOptions options_;
+};
+
+TEST_P(UnservedVmmTest, TouchesAndComparesEveryPage) {
+  const FakeVmmResult result = run();
+  ASSERT_TRUE(result.passed()) << result.describe();
+  EXPECT_EQ(result.report->pages_touched, kPages / 2);
+  EXPECT_EQ(result.report->pages_checked, kPages / 2);
+  EXPECT_GT(result.report->writes, 0u);
+  EXPECT_GE(result.report->from_handshake_ns, result.report->touching_ns);
+}
+
+TEST_P(UnservedVmmTest, LeavesTheFilesAsTheyWere) {
+  ASSERT_TRUE(run().passed());
+  EXPECT_EQ(*read_file(dir_.file("memory"), kImageBytes), random_image(kImageBytes));
+  EXPECT_EQ(*read_file(dir_.file("mapped"), kImageBytes), random_image(kImageBytes));
+}
+
+TEST_P(UnservedVmmTest, RefusesWhatNeedsAPageServer) {
+  options_.random_removes = 1;
+  const auto vmm = FakeVmm::start(options_);
+  ASSERT_FALSE(vmm);
+  EXPECT_EQ(vmm.error().code, ErrorCode::kInvalid);
+}
+
+INSTANTIATE_TEST_SUITE_P(Backings, UnservedVmmTest,
+                         ::testing::Values(FakeBacking::kPrivateFile, FakeBacking::kPresent));
+
+// The oracle is the image, not what is mapped.
+TEST(UnservedVmm, FindsAWrongFile) {
+  const TempDir dir;
+  Bytes image = random_image(kImageBytes);
+  ASSERT_TRUE(replace_file(dir.file("memory"), image, 0600));
+  image[5 * kPageBytes + 7] ^= std::byte{1};
+  ASSERT_TRUE(replace_file(dir.file("mapped"), image, 0600));
+  FakeVmmOptions options;
+  options.backing = FakeBacking::kPrivateFile;
+  options.image_path = dir.file("memory");
+  options.mapped_path = dir.file("mapped");
+  options.regions = {{kImageBytes, 0}};
+  options.touching.order = FakeTouching::Order::kSequential;
+  const FakeVmmResult result = (*FakeVmm::start(options))->wait(kPatience);
+  EXPECT_EQ(result.exit, FakeVmmExit::kMismatch);
+  ASSERT_TRUE(result.report);
+  ASSERT_EQ(result.report->mismatch_count, 1u);
+  EXPECT_EQ(result.report->mismatches[0].page, 5u);
+}
 
 // --- touching
 // -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ files still have their digests; then nothing is done.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -50,6 +51,8 @@ _EXTENSIONS_DROPPED = re.compile(
 )
 _GUEST = Path(__file__).resolve().parent.parent / "guest"
 _GUEST_FILES = ("init", "function.py")
+# Stands beside the standard library, so that it is compiled with it.
+_GUEST_PACKAGE = "functions"
 
 
 def build(output: Path) -> dict:
@@ -107,6 +110,7 @@ def _recipe() -> str:
         Path(__file__),
         Path(__file__).with_name("cpio.py"),
         *(_GUEST / name for name in _GUEST_FILES),
+        *sorted((_GUEST / _GUEST_PACKAGE).glob("*.py")),
     ):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -158,7 +162,7 @@ def _newest(packages: Path, name: str) -> Path:
 
 
 def _assemble(unpacked: Path, root: Path) -> None:
-    """The guest's files: busybox, C library, CPython with a trimmed library, the function."""
+    """The guest's files: busybox, C library, CPython with a trimmed library, functions."""
     for directory in (
         "bin",
         "dev",
@@ -194,6 +198,11 @@ def _assemble_stdlib(source: Path, root: Path) -> None:
 
     # The packages' links lead outside the trimmed tree; their targets take their place.
     shutil.copytree(source, root / _STDLIB, ignore=dropped, ignore_dangling_symlinks=True)
+    shutil.copytree(
+        _GUEST / _GUEST_PACKAGE,
+        root / _STDLIB / _GUEST_PACKAGE,
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     # The guest's own interpreter compiles, whatever the host's version. Byte code alone starts
     # fastest.
     remedy = "the packages do not fit together: delete the image folder and run again"
@@ -207,19 +216,21 @@ def _assemble_stdlib(source: Path, root: Path) -> None:
 
 
 def _check(root: Path) -> None:
-    """Runs the function under the guest's interpreter on the host: a missing module shows here."""
+    """Runs each function under the guest's interpreter on the host: a missing module shows here."""
     remedy = "a trimmed module is needed: see the lists of dropped modules in guest_image.py"
+    names = sorted(path.stem for path in (_GUEST / _GUEST_PACKAGE).glob("[!_]*.py"))
     command = [*_guest_python(root), "-S", "-B", str(root / "function.py")]
     said = _run(
         command,
         "try the guest's function",
         remedy,
         env=_python_environment(root),
-        stdin='{"orders": 9}\n',
+        stdin="".join(f'{{"function": "{name}"}}\n' for name in names),
     )
-    reply = json.loads(said.splitlines()[-1])
-    if not reply.get("ok"):
-        raise Failure(f"the guest's function answers {reply} on the host", remedy)
+    replies = [json.loads(line) for line in said.splitlines()[1:]]
+    for name, reply in itertools.zip_longest(names, replies):
+        if reply is None or not reply.get("ok"):
+            raise Failure(f"the guest's function {name} answers {reply} on the host", remedy)
 
 
 def _guest_python(root: Path) -> list[str]:

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/bench/bench_snapshot.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "thaw/base/check.h"
+#include "thaw/freeze/pack_writer.h"
+#include "thaw/freeze/relayout.h"
+#include "thaw/freeze/snapshot_writer.h"
+#include "thaw/store/stored_working_set.h"
+#include "thaw/sys/file_io.h"
+#include "thaw/tier/page_reader.h"
+
+namespace thaw {
+namespace {
+
+// splitmix64: as random as sealing needs, and faster than a disk.
+uint64_t next_word(uint64_t& state) {
+  uint64_t value = state += 0x9e3779b97f4a7c15;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
+  return value ^ (value >> 31);
+}
+
+std::shared_ptr<const ResumeImage> open_image(const Catalog& catalog, const KeyProvider& keys,
+                                              const std::string& name) {
+  const NameTarget target = *catalog.resolve(keys.tenant(), name);
+  Manifest manifest = *decode_manifest(*catalog.read_manifest(target), keys);
+  const uint64_t pages = pages_for(manifest.find(ImageKind::kMemory)->bytes);
+  std::optional<WorkingSet> set = *open_working_set(catalog, keys, target, pages);
+  CHECK(set);
+  return *ResumeImage::make(std::move(manifest), std::move(set));
+}
+
+}  // namespace
+
+BenchSnapshot::BenchSnapshot(Catalog& catalog, const KeyProvider& keys, const FunctionTrace& trace,
+                             const BenchSnapshotOptions& options)
+    : trace_(trace), options_(options) {
+  write_images();
+  Progress progress;
+  const std::vector<SourceImage> sources = *open_sources({options.oracle_path, "", {}});
+  const FreezeOptions freezing{.chunk_bytes = options.chunk_bytes};
+  const NameTarget target =
+      freeze(catalog, keys, options.name, sources, freezing, progress)->target;
+  const Manifest manifest = *decode_manifest(*catalog.read_manifest(target), keys);
+
+  WorkingSet set;
+  set.manifest = target.manifest;
+  set.recordings.push_back(recording_of(trace.recorded));
+  if (options.packs) {
+    const std::vector<WorkingPage> pages = merge_recordings(set.recordings);
+    for (const PackKind kind : {PackKind::kReap, PackKind::kFaasnap}) {
+      // The published gaps, of a local disk.
+      const uint32_t gap_pages = kind == PackKind::kFaasnap ? kFaasnapGapPages : 0;
+      set.packs.push_back(*seal_pack(catalog.store(), keys, manifest, pages,
+                                     {.kind = kind, .gap_pages = gap_pages}, progress));
+    }
+  }
+  CHECK(put_working_set(catalog, keys, target, set));
+  linear_ = open_image(catalog, keys, options.name);
+  const auto moved = relayout(catalog, keys, options.name, target, manifest, {}, progress);
+  CHECK(moved && moved->changed);
+  hot_ = open_image(catalog, keys, options.name);
+}
+
+void BenchSnapshot::write_images() const {
+  const Fd plain = *open_file(options_.plain_path, O_RDWR | O_CREAT | O_EXCL, 0600);
+  const Fd oracle = *open_file(options_.oracle_path, O_RDWR | O_CREAT | O_EXCL, 0600);
+  CHECK(::ftruncate(plain.get(), static_cast<off_t>(bytes())) == 0);
+  CHECK(::ftruncate(oracle.get(), static_cast<off_t>(bytes())) == 0);
+  uint64_t state = options_.seed;
+  Bytes block(256 * kPageBytes);
+  for (const PageRun& run : trace_.shape.runs) {
+    for (uint64_t page = run.page; page < run.end();) {
+      const size_t size = std::min<uint64_t>(run.end() - page, 256) * kPageBytes;
+      for (size_t at = 0; at < size; at += sizeof state) {
+        const uint64_t word = next_word(state);
+        std::memcpy(block.data() + at, &word, sizeof word);
+      }
+      const ByteSpan data = ByteSpan(block).first(size);
+      CHECK(write_all_at(plain.get(), page * kPageBytes, data, options_.plain_path));
+      CHECK(write_all_at(oracle.get(), page * kPageBytes, data, options_.oracle_path));
+      page += size / kPageBytes;
+    }
+  }
+  CHECK(::fsync(plain.get()) == 0);
+}
+
+std::vector<ChunkRequest> BenchSnapshot::touched_chunks() const {
+  std::vector<ChunkRequest> requests;
+  for (const auto& image : {linear_, hot_}) {
+    std::set<uint32_t> chunks;
+    for (const PageTrace* trace : {&trace_.recorded, &trace_.measured}) {
+      for (const TraceEvent& event : trace->events) {
+        const PageLocation location = image->map().locate(event.page);
+        if (!location.zero) chunks.insert(location.chunk);
+      }
+    }
+    for (uint32_t chunk = 0; chunk < image->manifest().hot.chunks; ++chunk) chunks.insert(chunk);
+    for (const uint32_t chunk : chunks) {
+      requests.push_back(request_for(image->manifest(), chunk, Priority::kPrefetch));
+    }
+  }
+  for (const Pack& pack : linear_->working_set()->packs) {
+    for (const ChunkEntry& chunk : pack.chunks) {
+      requests.push_back({.root_id = linear_->manifest().clear.root_id,
+                          .id = chunk.id,
+                          .pages = chunk.pages,
+                          .priority = Priority::kPrefetch});
+    }
+  }
+  return requests;
+}
+
+FakeVmmOptions BenchSnapshot::vmm() const {
+  FakeVmmOptions vmm = FakeVmmOptions::firecracker(Generation::kV1_12);
+  vmm.image_path = options_.oracle_path;
+  vmm.mapped_path = options_.plain_path;
+  vmm.regions = {{bytes(), 0}};
+  vmm.touching.order = FakeTouching::Order::kTrace;
+  vmm.touching.trace = trace_.measured;
+  vmm.touching.check = FakeTouching::Check::kAfterTrace;
+  return vmm;
+}
+
+}  // namespace thaw

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/bench/resume_bench.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "thaw/base/check.h"
+#include "thaw/sys/file_io.h"
+#include "thaw/tier/warm.h"
+
+namespace thaw {
+namespace {
+
+// The chunks of the traces with room to spare: 600 KiB each with parity, a third for each layout.
+constexpr uint64_t kLocalBytes = 2 * kGiB;
+
+double ms_of(const FakeVmmResult& result) {
+  if (!result.passed()) {
+    std::fprintf(stderr, "%s\n", result.describe().c_str());
+    CHECK(result.passed());
+  }
+  return static_cast<double>(result.report->from_handshake_ns) / 1e6;
+}
+
+void read_whole(const std::string& path) {
+  const Fd file = *open_file(path, O_RDONLY);
+  Bytes block(kMiB);
+  for (uint64_t at = 0; *read_some_at(file.get(), at, block, path) > 0; at += block.size()) {
+  }
+}
+
+void drop_page_cache(const std::string& path) {
+  const Fd file = *open_file(path, O_RDONLY);
+  CHECK(::fdatasync(file.get()) == 0 &&
+        ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED) == 0);
+}
+
+}  // namespace
+
+const char* to_string(BenchTier tier) {
+  switch (tier) {
+    case BenchTier::kMemory:
+      return "memory";
+    case BenchTier::kLocal:
+      return "local";
+    case BenchTier::kZone:
+      return "zone";
+    case BenchTier::kOrigin:
+      return "origin";
+  }
+  return "?";
+}
+
+ResumeBench::ResumeBench(const BenchScale& scale)
+    : traces_(load_function_traces(scale.smoke)), workers_(WorkerOptions().thread_count(), 65536) {
+  CHECK(make_directories(memory_dir_.file("store")));
+  store_ = *DirStore::create(memory_dir_.file("store"));
+  Catalog catalog(*store_);
+  CHECK(catalog.initialise());
+  for (size_t i = 0; i < traces_.size(); ++i) {
+    BenchSnapshotOptions options;
+    options.name = traces_[i].name;
+    options.seed = i + 1;
+    options.plain_path = disk_dir_.file(traces_[i].name);
+    options.oracle_path = memory_dir_.file(traces_[i].name);
+    snapshots_.push_back(std::make_unique<BenchSnapshot>(catalog, keys_, traces_[i], options));
+    reaps_.push_back(std::make_unique<PlainReap>(options.plain_path, traces_[i].recorded));
+  }
+  memory_ = make_stack({.memory = {.bytes_max = 4 * kGiB}});
+  fill(*memory_);
+  fill(*make_stack({.memory = {.bytes_max = 0}, .local = local_options()}));
+  if (!MemcachedProcess::unavailable().empty()) return;
+  zone_servers_ = std::make_unique<BenchZone>(5);
+  zone_ = make_stack({.memory = {.bytes_max = 0}, .zone = zone_servers_->options(1)});
+  BenchZone::wait_until_up(*zone_->zone_client(), zone_servers_->servers.size());
+  fill(*zone_);
+}
+
+ResumeBench::~ResumeBench() = default;
+
+std::unique_ptr<TierStack> ResumeBench::make_stack(const TierOptions& options) {
+  return *TierStack::create(*store_, workers_, options);
+}
+
+LocalTierOptions ResumeBench::local_options() const {
+  LocalTierOptions local;
+  local.cache.path = disk_dir_.file("cache");
+  local.cache.bytes_max = kLocalBytes;
+  return local;
+}
+
+void ResumeBench::fill(TierStack& stack) {
+  const bool keeps = stack.local() != nullptr || stack.zone() != nullptr;
+  for (const auto& snapshot : snapshots_) {
+    const std::vector<ChunkRequest> chunks = snapshot->touched_chunks();
+    Progress progress;
+    if (keeps) {
+      const auto warmed = warm(stack, chunks, progress);
+      CHECK(warmed && warmed->not_kept == 0);
+    }
+    for (const ChunkRequest& chunk : chunks) CHECK(fetch_and_wait(stack.top(), chunk));
+  }
+}
+
+TierStack& ResumeBench::stack_of(BenchTier tier) {
+  if (tier == BenchTier::kMemory) return *memory_;
+  if (tier == BenchTier::kZone) return *zone_;
+  // Before another opens the file.
+  fresh_.reset();
+  TierOptions options{.memory = {.bytes_max = 0}};
+  if (tier == BenchTier::kLocal) {
+    options.local = local_options();
+  } else {
+    options.origin_shape = latency_preset("origin");
+    options.seed = ++resumes_;
+  }
+  fresh_ = make_stack(options);
+  return *fresh_;
+}
+
+ResumeFigure ResumeBench::session(size_t function, const SessionRun& run) {
+  TierStack& stack = stack_of(run.tier);
+  const BenchSnapshot& from = snapshot(function);
+  const uint64_t misses_before = stack.origin().counters().requests;
+  FakeVmmOptions options = from.vmm();
+  options.socket_path = memory_dir_.file("sock");
+  BenchVmm vmm = connect_vmm(options, from.bytes());
+  SessionOptions session_options;
+  session_options.strategy = run.strategy;
+  const auto session =
+      *Session::start(from.image(run.layout), stack.top(), workers_, std::move(vmm.handshake),
+                      std::move(vmm.peer), session_options, [] {});
+  ResumeFigure figure;
+  figure.ms = ms_of(vmm.process->wait());
+  session->stop();
+  figure.summary = session->summary();
+  // Each chunk was where it was said to be.
+  if (run.tier != BenchTier::kOrigin) {
+    CHECK(stack.origin().counters().requests == misses_before);
+  }
+  return figure;
+}
+
+double ResumeBench::plain_reap_ms(size_t function) {
+  FakeVmmOptions options = snapshot(function).vmm();
+  options.socket_path = memory_dir_.file("sock");
+  BenchVmm vmm = connect_vmm(options, snapshot(function).bytes());
+  reaps_[function]->serve(vmm);
+  return ms_of(vmm.process->wait());
+}
+
+double ResumeBench::mapping_ms(size_t function, bool cached) {
+  const std::string& path = snapshot(function).plain_path();
+  cached ? read_whole(path) : drop_page_cache(path);
+  return unserved_ms(function, FakeBacking::kPrivateFile);
+}
+
+double ResumeBench::present_ms(size_t function) {
+  return unserved_ms(function, FakeBacking::kPresent);
+}
+
+double ResumeBench::unserved_ms(size_t function, FakeBacking backing) {
+  FakeVmmOptions options = snapshot(function).vmm();
+  options.backing = backing;
+  const auto process = *FakeVmm::start(options);
+  return ms_of(process->wait());
+}
+
+Comparison compare_functions(const PairedSpec& spec, size_t functions, int rounds,
+                             const std::function<double(size_t)>& ours,
+                             const std::function<double(size_t)>& baseline) {
+  std::vector<double> ratios, our_values, floors;
+  for (size_t function = 0; function < functions; ++function) {
+    const Comparison one =
+        compare(spec, rounds, [&] { return ours(function); }, [&] { return baseline(function); });
+    ratios.push_back(one.ratio.median);
+    our_values.push_back(one.ours);
+    floors.push_back(one.floor);
+  }
+  return {spec.name,
+          spec.what,
+          spec.unit,
+          spec.target,
+          spec.at_least,
+          quartiles_of(ratios),
+          quartiles_of(our_values).median,
+          quartiles_of(floors).median,
+          spec.report_only};
+}
+
+}  // namespace thaw

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thaw/resume/prefetcher.h"
+
+#include <algorithm>
+
+#include "thaw/base/check.h"
+#include "thaw/base/log.h"
+#include "thaw/resume/slot_install.h"
+
+namespace thaw {
+namespace {
+
+// Zero runs that a task installs: a call of a microsecond each.
+constexpr uint32_t kZeroRunsPerStep = 64;
+
+}  // namespace
+
+// A slice on its way, and the lane that waits for it.
+struct Prefetcher::SliceLoad {
+  size_t step = 0;
+  LaneRef lane;
+  const Slice* slice = nullptr;
+  ByteSpan key;
+  ChunkRef chunk;
+};
+
+Prefetcher::Prefetcher(const FillContext& context, UnitFiller* units, const PrefetchPlan& plan,
+                       const PrefetchOptions& options)
+    : context_(context), units_(units), plan_(plan), options_(options) {
+  CHECK(options.lanes > 0 && options.rest_lanes > 0 && (!options.rest || units != nullptr));
+  add_plan_steps();
+  plan_steps_ = steps_.size();
+  if (options_.rest) add_rest_steps();
+  plan_steps_left_ = plan_steps_;
+  rest_zeros_left_ = static_cast<size_t>(
+      std::count_if(steps_.begin() + static_cast<ptrdiff_t>(plan_steps_), steps_.end(),
+                    [](const Step& step) { return step.kind == Step::Kind::kZeros; }));
+}
+
+// The first data before the zeros: that is where the guest begins.
+void Prefetcher::add_plan_steps() {
+  if (context_.memory.unit_pages() > 1) {
+    add_units_of_slices();
+  } else if (!plan_.slices.empty()) {
+    for (uint32_t i = 0; i < plan_.slices.size(); ++i) {
+      steps_.push_back({Step::Kind::kSlice, i});
+    }
+  } else if (units_ != nullptr) {
+    for (const uint32_t chunk : plan_.chunks) steps_.push_back({Step::Kind::kUnit, chunk});
+  } else {
+    for (const uint32_t chunk : plan_.chunks) {
+      steps_.push_back({Step::Kind::kSlice, static_cast<uint32_t>(chunk_slices_.size())});
+      Slice slice{chunk, {}};
+      for (const uint32_t index : context_.image.extents_of(chunk)) {
+        const Extent& extent = context_.image.map().extents()[index];
+        slice.runs.push_back({extent.page, extent.slot, extent.count});
+      }
+      chunk_slices_.push_back(std::move(slice));
+    }
+  }
+  if (context_.memory.unit_pages() > 1) return;  // a huge page's zeros come with the page
+  for (PageRun run : plan_.zero_runs) {
+    for (; run.count > kZeroRunPagesMax; run.page += kZeroRunPagesMax) {
+      zero_runs_.push_back({run.page, kZeroRunPagesMax});
+      run.count -= kZeroRunPagesMax;
+    }
+    zero_runs_.push_back(run);
+  }
+  std::vector<Step> zeros;
+  for (uint32_t at = 0; at < zero_runs_.size(); at += kZeroRunsPerStep) {
+    const auto count =
+        std::min<uint32_t>(kZeroRunsPerStep, static_cast<uint32_t>(zero_runs_.size()) - at);
+    zeros.push_back({Step::Kind::kZeros, at, count});
+  }
+  steps_.insert(steps_.empty() ? steps_.end() : steps_.begin() + 1, zeros.begin(), zeros.end());
+}
+
+// The VMM's pages are huge: whatever the plan wants of one, all of it is built.
+void Prefetcher::add_units_of_slices() {
+  const FillUnits& units = units_->units();
+  std::vector<bool> taken(units.count());
+  const auto take = [&](uint64_t page) {
+    const std::optional<uint32_t> unit = units.unit_of(page);
+    if (!unit || taken[*unit]) return;
+    taken[*unit] = true;
+    steps_.push_back({Step::Kind::kUnit, *unit});
+  };
+  for (const uint32_t chunk : plan_.chunks) {
+    for (const uint32_t index : context_.image.extents_of(chunk)) {
+      const Extent& extent = context_.image.map().extents()[index];
+      for (uint64_t page = extent.page; page < extent.end(); ++page) take(page);
+    }
+  }
+  for (const Slice& slice : plan_.slices) {
+    for (const SlotRun& run : slice.runs) {
+      for (uint64_t page = run.page; page < run.page + run.count; ++page) take(page);
+    }
+  }
+}
+
+void Prefetcher::add_rest_steps() {
+  const std::vector<uint32_t> order = units_->units().order();
+  units_total_ = order.size();
+  for (const uint32_t unit : order) steps_.push_back({Step::Kind::kUnit, unit});
+  for (const PageRun& run : units_->units().zero_runs()) {
+    steps_.push_back({Step::Kind::kZeros, static_cast<uint32_t>(zero_runs_.size()), 1});
+    zero_runs_.push_back(run);
+  }
+}
+
+void Prefetcher::start() {
+  const size_t plan_lanes = std::min<size_t>(options_.lanes, plan_steps_);
+  const size_t lanes = std::max<size_t>(plan_lanes, options_.rest ? options_.rest_lanes : 0);
+  for (unsigned i = 0; i < lanes; ++i) {
+    auto lane = std::make_shared<Lane>(Lane{i, context_.gate.enter()});
+    if (lane->pass) continue_lane(lane);
+  }
+}
+
+bool Prefetcher::complete() const {
+  return options_.rest && rest_zeros_left_.load(std::memory_order_acquire) == 0 &&
+         units_->installed() == units_total_;
+}
+
+void Prefetcher::judge(uint64_t page) {
+  if (plan_steps_ == 0) return;
+  auto& counter =
+      plan_.predicted.test(page) ? counters_.predicted_faults : counters_.unpredicted_faults;
+  counter.fetch_add(1, std::memory_order_relaxed);
+  if (counters_.stopped.load(std::memory_order_relaxed)) return;
+  const uint64_t right = counters_.predicted_faults.load(std::memory_order_relaxed);
+  const uint64_t wrong = counters_.unpredicted_faults.load(std::memory_order_relaxed);
+  if (right + wrong < kJudgedFaultsMin || wrong <= 3 * right) return;
+  if (next_step_.load(std::memory_order_relaxed) >= plan_steps_) return;
+  counters_.stopped.store(true, std::memory_order_relaxed);
+  log_warning("prefetch stops: of the guest's first " + std::to_string(right + wrong) + " faults " +
+              std::to_string(wrong) + " were on pages that its working set does not have; record " +
+              "it again if this goes on");
+}
+
+// A lane does one step, then queues up again behind whatever else the workers have to do.
+void Prefetcher::continue_lane(const LaneRef& lane) {
+  if (context_.host.stopping()) return;
+  if (context_.workers.submit([this, lane] { run_lane(lane); }, /*urgent=*/false)) return;
+  context_.host.retry([this, lane] { continue_lane(lane); });
+}
+
+void Prefetcher::run_lane(const LaneRef& lane) {
+  if (context_.host.stopping()) return;
+  if (counters_.stopped.load(std::memory_order_relaxed)) {
+    size_t expected = next_step_.load(std::memory_order_relaxed);
+    while (expected < plan_steps_ &&
+           !next_step_.compare_exchange_weak(expected, plan_steps_, std::memory_order_relaxed)) {
+    }
+  }
+  const size_t at = next_step_.load(std::memory_order_relaxed);
+  if (at >= plan_steps_ && lane->number >= options_.rest_lanes) return;
+  const size_t step = next_step_.fetch_add(1, std::memory_order_relaxed);
+  if (step >= steps_.size()) return;
+  switch (steps_[step].kind) {
+    case Step::Kind::kUnit:
+      return units_->prefetch(steps_[step].index, [this, step, lane] { end_step(step, lane); });
+    case Step::Kind::kSlice:
+      return load_slice(step, lane);
+    case Step::Kind::kZeros:
+      return place_zeros(step, 0, lane);
+  }
+}
+
+void Prefetcher::end_step(size_t step, const LaneRef& lane) {
+  if (step < plan_steps_ && plan_steps_left_.fetch_sub(1, std::memory_order_acq_rel) == 1 &&
+      plan_.hold_guest) {
+    context_.host.guest_released();
+  }
+  continue_lane(lane);
+}
+
+void Prefetcher::load_slice(size_t step, const LaneRef& lane) {
+  const auto load = std::make_shared<SliceLoad>();
+  load->step = step;
+  load->lane = lane;
+  load->slice = chunk_slices_.empty() ? &plan_.slices[steps_[step].index]
+                                      : &chunk_slices_[steps_[step].index];
+  const Manifest& manifest = context_.image.manifest();
+  const uint32_t chunk = load->slice->chunk;
+  const Pack* const pack = plan_.pack;
+  const ChunkEntry& entry = pack != nullptr ? pack->chunks[chunk] : manifest.clear.chunks[chunk];
+  load->key = pack != nullptr ? pack->chunk_key(chunk) : manifest.chunk_key(chunk);
+  load->chunk = context_.source.lookup(entry.id);
+  if (load->chunk) return install_slice(load);
+  context_.fetches.begin();
+  context_.source.fetch(
+      context_.fetches.request(manifest.clear.root_id, entry, Priority::kPrefetch),
+      [this, load](Result<ChunkRef> result) {
+        context_.fetches.end();
+        if (result) {
+          load->chunk = std::move(*result);
+          return install_slice(load);
+        }
+        // If the guest ever wants these pages, they are fetched for it.
+        if (counters_.errors.fetch_add(1, std::memory_order_relaxed) == 0) {
+          log_warning("prefetch skips what it cannot read, the first time for: " +
+                      result.error().message);
+        }
+        end_step(load->step, load->lane);
+      });
+}
+
+void Prefetcher::install_slice(const std::shared_ptr<SliceLoad>& load) {
+  if (context_.host.stopping()) return;
+  const PlaceResult result = [&] {
+    ScratchPool::Loan scratch(context_.scratch);
+    (*scratch).cipher.set_key(load->key);
+    return install_slots(context_.memory, load->chunk->ciphertext(), load->slice->runs, *scratch,
+                         wake_of(load->step));
+  }();
+  const auto again = [this, load] {
+    if (!context_.workers.submit([this, load] { install_slice(load); }, /*urgent=*/true)) {
+      install_slice(load);
+    }
+  };
+  if (settle(context_.host, load->slice->runs.front().page, result, again)) {
+    end_step(load->step, load->lane);
+  }
+}
+
+void Prefetcher::place_zeros(size_t step, uint32_t at, const LaneRef& lane) {
+  for (; at < steps_[step].count; ++at) {
+    const PageRun run = zero_runs_[steps_[step].index + at];
+    const PlaceResult result = [&] {
+      const GatePass pass(context_.memory.gate());
+      return context_.memory.place_zero(run, wake_of(step));
+    }();
+    // `lane` in the closure keeps the session's gate from closing before the retry has run.
+    if (!settle(context_.host, run.page, result,
+                [this, step, at, lane] { place_zeros(step, at, lane); })) {
+      return;
+    }
+  }
+  if (step >= plan_steps_) {
+    rest_zeros_left_.fetch_sub(1, std::memory_order_acq_rel);
+    context_.host.progress();
+  }
+  end_step(step, lane);
+}
+
+}  // namespace thaw

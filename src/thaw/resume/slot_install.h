@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// install_slots: from a verified chunk's ciphertext to installed pages: the one place where a
+// session decrypts in bulk.
+#pragma once
+
+#include <span>
+
+#include "thaw/base/bytes.h"
+#include "thaw/resume/guest_memory.h"
+#include "thaw/resume/scratch.h"
+#include "thaw/resume/strategy.h"
+
+namespace thaw {
+
+/// Decrypted and installed at once: 128 KiB stay in the second-level cache, and the install gate
+/// cannot close meanwhile (about 60 us).
+inline constexpr uint64_t kInstallBatchPages = 32;
+
+/// Installs the pages of `runs`, in order of slot, leaving out those that are present or removed.
+/// `scratch` has at least kInstallBatchPages pages and its cipher the chunk's key. Passes the
+/// install gate itself, a batch at a time.
+PlaceResult install_slots(GuestMemory& memory, ByteSpan ciphertext, std::span<const SlotRun> runs,
+                          Scratch& scratch, Wake wake = Wake::kYes);
+
+}  // namespace thaw

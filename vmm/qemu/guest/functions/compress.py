@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""compress: log lines through zlib at several levels and back.
+
+  {"lines": count, "seed": number}
+"""
+
+import hashlib
+import random
+import zlib
+
+from . import number
+
+LINES_DEFAULT = 6000
+LINES_MAX = 200_000
+LEVELS = (1, 6, 9)
+METHODS = ("GET", "GET", "GET", "POST", "PUT", "DELETE")
+PLACES = ("/", "/index.html", "/api/v1/orders", "/api/v1/customers", "/static/app.js", "/login")
+
+
+def make_log(lines: int, seed: int) -> bytes:
+    source = random.Random(seed)
+    clock = 0
+    out = []
+    for _ in range(lines):
+        clock += source.randrange(2000)
+        out.append(
+            f"{clock:012} 10.{source.randrange(4)}.{source.randrange(256)}.{source.randrange(256)} "
+            f"{source.choice(METHODS)} {source.choice(PLACES)} "
+            f"{source.choice((200, 200, 304, 404))} {source.randrange(1 << 16)}\n"
+        )
+    return "".join(out).encode()
+
+
+def answer(request: dict) -> dict:
+    log = make_log(number(request, "lines", LINES_DEFAULT, LINES_MAX), int(request.get("seed", 1)))
+    digest = hashlib.sha256()
+    sizes = []
+    for level in LEVELS:
+        packed = zlib.compress(log, level)
+        sizes.append(len(packed))
+        # Over what comes back: the packed bytes may differ from one zlib to the next.
+        digest.update(zlib.decompress(packed))
+    return {"bytes": len(log), "packed": sizes, "sha256": digest.hexdigest()}
