@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/freeze/snapshot_composer.h"
 
+#include <algorithm>
+
 #include "thaw/base/check.h"
 #include "thaw/crypto/key_derivation.h"
 #include "thaw/freeze/snapshot_ledger.h"
@@ -43,10 +45,10 @@ std::vector<PageDigest> kept_digests(const Composition& composition, const Image
   if (memory.kept.empty()) return digests;
   CHECK(composition.old_digests != nullptr);
   const DataPageIndex index(composition.old->find(ImageKind::kMemory)->map);
-  for (const Extent& extent : memory.kept) {
-    for (uint64_t page = extent.page; page < extent.end(); ++page) {
-      digests[static_cast<size_t>(page)] = composition.old_digests->pages[index.of(page)];
-    }
+  for (const Extent& extent : memory.kept) {  // each is a part of one old extent
+    std::copy_n(
+        composition.old_digests->pages.begin() + static_cast<ptrdiff_t>(index.of(extent.page)),
+        extent.count, digests.begin() + extent.page);
   }
   return digests;
 }
