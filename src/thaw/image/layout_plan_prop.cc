@@ -21,7 +21,7 @@ namespace {
 Manifest random_manifest(std::mt19937& random) {
   Manifest manifest;
   manifest.clear.chunk_bytes = kChunkBytesMin << random() % 3;
-  const uint32_t capacity = manifest.clear.chunk_bytes / kPageBytes;
+  const auto capacity = static_cast<uint32_t>(manifest.clear.chunk_bytes / kPageBytes);
   const auto pages = static_cast<uint32_t>(1 + random() % 300);
   std::vector<uint32_t> order(pages);
   for (uint32_t i = 0; i < pages; ++i) order[i] = i;
