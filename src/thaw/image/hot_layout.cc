@@ -6,6 +6,18 @@
 #include "thaw/base/check.h"
 
 namespace thaw {
+namespace {
+
+/// Puts the pages into the slots behind those of `chunk`, which need not be in order of address.
+void append_slots(PageRuns& chunk, PageRun run) {
+  if (!chunk.empty() && chunk.back().end() == run.page) {
+    chunk.back().count += run.count;
+  } else {
+    chunk.push_back(run);
+  }
+}
+
+}  // namespace
 
 std::vector<PageRuns> plan_stages(std::span<const uint32_t> pages, uint64_t capacity_pages,
                                   const StageSizes& sizes) {
@@ -34,7 +46,7 @@ std::vector<PageRuns> pack_densely(std::span<const PageRun> pages, uint64_t capa
         room = capacity_pages;
       }
       const uint64_t count = std::min(room, run.count);
-      append_run(chunks.back(), {run.page, count});
+      append_slots(chunks.back(), {run.page, count});
       room -= count;
       run = {run.page + count, run.count - count};
     }

@@ -30,8 +30,8 @@ struct StageSizes {
 std::vector<PageRuns> plan_stages(std::span<const uint32_t> pages, uint64_t capacity_pages,
                                   const StageSizes& sizes = {});
 
-/// Cuts a set of pages in order of address into chunks of exactly `capacity_pages`, the last one
-/// shorter.
+/// Cuts runs of pages, in whatever order they are given, into chunks of exactly `capacity_pages`,
+/// the last one shorter.
 std::vector<PageRuns> pack_densely(std::span<const PageRun> pages, uint64_t capacity_pages);
 
 /// The same by aligned windows of `capacity_pages`: a chunk for each window that has a page.
