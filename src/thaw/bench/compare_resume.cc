@@ -70,6 +70,10 @@ std::vector<Comparison> bench_resume(const BenchScale& scale) {
                                                   .strategy = Strategy::kChunks})
                               .ms;
                         }));
+  for (const auto& more : {compare_naive, compare_clones}) {
+    const std::vector<Comparison> found = more(bench, scale);
+    results.insert(results.end(), found.begin(), found.end());
+  }
   return results;
 }
 
