@@ -9,7 +9,8 @@ for each function, in the text formats of image/page_trace.h and image/page_shap
 
   NAME.shape           the pages of the memory that hold data
   NAME.recorded.trace  the pages of one resume in order of first touch, until the reply was there
-  NAME.trace           the same of the other
+  NAME.trace           the same of the other, and besides the first write of each page that was read
+                       before: to whoever maps memory privately, that is one more fault
 
 A gap is the guest's own time between two faults, without their service. README.md gets the figures.
 Needs QEMU, a guest image (thaw-qemu image) and leave to use userfaultfd.
@@ -58,10 +59,12 @@ def snapshot(work: Path, image: Path, function: str) -> Path:
     return output
 
 
-def record(work: Path, taken: Path, function: str, seed: int, preload: Path) -> list[Fault]:
+def record(
+    work: Path, taken: Path, function: str, seed: int, preload: Path, *, see_writes: bool
+) -> list[Fault]:
     """The faults of a resume until the reply to its first call."""
     vm, path = work / f"vm{seed}", work / f"pages{seed}.sock"
-    server = PageServer(path, taken / "memory")
+    server = PageServer(path, taken / "memory", see_writes=see_writes)
     thaw_qemu(
         "resume", "--vm", vm, "--vmstate", taken / "vmstate", "--way", "uffd",
         "--uffd-socket", path, "--preload", preload, "--memory-mib", MEMORY_MIB,
@@ -74,9 +77,9 @@ def record(work: Path, taken: Path, function: str, seed: int, preload: Path) -> 
     if server.error is not None:
         raise server.error
     # Two threads may wait for one page.
-    first: dict[int, Fault] = {}
+    first: dict[tuple[int, bool], Fault] = {}
     for fault in faults:
-        first.setdefault(fault.page, fault)
+        first.setdefault((fault.page, fault.again), fault)
     return list(first.values())
 
 
@@ -122,8 +125,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="thaw-record-") as scratch:
             work = Path(scratch)
             taken = snapshot(work, arguments.image, function)
-            recorded = record(work, taken, function, RECORDED_SEED, arguments.preload)
-            measured = record(work, taken, function, MEASURED_SEED, arguments.preload)
+            recorded = record(work, taken, function, RECORDED_SEED, arguments.preload, see_writes=False)
+            measured = record(
+                work, taken, function, MEASURED_SEED, arguments.preload, see_writes=True
+            )
             data = data_pages(taken / "memory")
         shape = "".join(f"{page} {count}\n" for page, count in runs_of(data))
         name = str(arguments.output / function)
@@ -136,11 +141,13 @@ def main() -> None:
 def describe(function: str, data: list[int], recorded: list[Fault], measured: list[Fault]) -> str:
     """A row of the table in traces/README.md."""
     touched = {fault.page for fault in measured}
-    written = sum(fault.write for fault in measured)
+    written = {fault.page for fault in measured if fault.write}
+    first_written = sum(fault.write and not fault.again for fault in measured)
     before = {fault.page for fault in recorded}
     return (
-        f"| {function} | {len(data)} | {len(measured)} | {len(runs_of(sorted(touched)))} "
-        f"| {len(touched - set(data))} | {written / len(measured):.2f} "
+        f"| {function} | {len(data)} | {len(touched)} | {len(runs_of(sorted(touched)))} "
+        f"| {len(touched - set(data))} | {first_written / len(touched):.2f} "
+        f"| {len(written) / len(touched):.2f} "
         f"| {len(touched & before) / len(touched):.3f} "
         f"| {len(touched & before) / len(touched | before):.3f} |"
     )

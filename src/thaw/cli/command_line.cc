@@ -75,6 +75,7 @@ class CommandLine {
     add_export();
     add_rm();
     add_restore();
+    add_record();
     add_mount();
     add_tier();
     add_warm();
@@ -308,6 +309,11 @@ class CommandLine {
     add_snapshot(verb, show_.name, "The snapshot");
     verb.add_flag("--shared", show_.shared,
                   "Also what it shares with the tenant's other snapshots; reads their manifests");
+    verb.add_flag("--working-set", show_.working_set,
+                  "Also what was recorded: pages, runs, chunks, and how the recordings overlap");
+    add_file(verb, "--trace", show_.trace, "Write a recording there as a page trace");
+    add_count<uint32_t>(verb, "--recording", show_.recording, 1, kRecordingsMax,
+                        "Which recording --trace writes, 1 the oldest. Default the newest");
   }
 
   void add_verify() {
@@ -379,6 +385,35 @@ class CommandLine {
     add_file(verb, "--vmstate", restore_.vmstate, "Export the device state there first");
     verb.add_flag("--overwrite", restore_.overwrite, "Replace a vmstate file that is there");
     add_threads(verb, restore_.threads, "fetch, decrypt and install");
+  }
+
+  void add_record() {
+    CLI::App& verb = add_verb(
+        app_, "record",
+        "Resume one VM and record which pages of its memory it touches, in order, so that later "
+        "resumes load them ahead. Send SIGUSR1 to this process when the VM has done what it was "
+        "resumed for, say its first response; or leave it to quiet or a limit. The recording is "
+        "then written beside the snapshot, with those of former runs, and the VM is served until "
+        "it ends. With --uffd it is served as by restore; with --mount the snapshot is a file as "
+        "by mount, and reads are recorded. SIGINT and SIGTERM end all; before the recording has "
+        "ended they abandon it.",
+        "  thaw record web --uffd /run/web.uffd --vmstate /run/web.state\n"
+        "  thaw record web --mount /mnt/thaw --quiet-ms 500",
+        [this](const Settings& s, Output& o) { return run_record(s, record_, o); });
+    add_snapshot(verb, record_.name, "The snapshot");
+    add_file(verb, "--uffd", record_.uffd, "Listen on this Unix socket");
+    verb.add_option("--mount", record_.mount, "Mount on this empty directory")
+        ->type_name(kDirectoryType);
+    add_count<uint32_t>(verb, "--quiet-ms", record_.quiet_ms, 0, 3'600'000,
+                        "End when no new page came for so long after one; 0: never. Else the "
+                        "config, else 0");
+    add_count<uint64_t>(verb, "--limit-pages", record_.limit_pages, 1, kTouchesMax,
+                        "End with so many pages");
+    add_count<uint32_t>(verb, "--limit-s", record_.limit_s, 1, kRecordSecondsMax,
+                        "End so long after the resume began. Else the config, else 60");
+    verb.add_flag("--replace", record_.replace, "Forget the former recordings");
+    add_file(verb, "--vmstate", record_.vmstate, "Export the device state there first");
+    verb.add_flag("--overwrite", record_.overwrite, "Replace a vmstate file that is there");
   }
 
   void add_mount() {
@@ -513,6 +548,7 @@ class CommandLine {
   ExportRequest export_;
   RmRequest rm_;
   RestoreRequest restore_;
+  RecordRequest record_;
   MountRequest mount_;
   WarmRequest warm_;
   ScrubRequest scrub_;

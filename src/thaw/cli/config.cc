@@ -36,6 +36,13 @@ Result<void> read_restore(ConfigSection section, Config& config) {
   return section.finish();
 }
 
+Result<void> read_record(ConfigSection section, Config& config) {
+  section.count("quiet_ms", 0, 3'600'000, config.record.quiet_ms);
+  section.count("limit_pages", 1, kTouchesMax, config.record.pages_max);
+  section.count("limit_s", 1, kRecordSecondsMax, config.record.time_max_s);
+  return section.finish();
+}
+
 Result<void> read_mount(ConfigSection section, Config& config) {
   section.size("memory_tier_bytes", config.mount_memory_bytes, validate_memory);
   section.count("threads", 1, 256, config.mount.threads);
@@ -54,6 +61,7 @@ Result<Config> read_table(const toml::table& root, const std::string& source) {
   top.text("keyring", config.keyring);
   const toml::table* freeze = top.table("freeze");
   const toml::table* restore = top.table("restore");
+  const toml::table* record = top.table("record");
   const toml::table* mount = top.table("mount");
   const toml::table* s3 = top.table("s3");
   const toml::table* origin = top.table("origin");
@@ -62,6 +70,7 @@ Result<Config> read_table(const toml::table& root, const std::string& source) {
   TRY(top.finish());
   TRY(read_freeze(ConfigSection(source, "freeze", freeze), config));
   TRY(read_restore(ConfigSection(source, "restore", restore), config));
+  TRY(read_record(ConfigSection(source, "record", record), config));
   TRY(read_mount(ConfigSection(source, "mount", mount), config));
   TRY(read_s3(ConfigSection(source, "s3", s3), config));
   TRY(read_origin(ConfigSection(source, "origin", origin), config.tiers));

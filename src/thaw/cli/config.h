@@ -22,6 +22,11 @@
 //   [origin]                           slot_size = "512KiB"
 //   requests_max = 64                  policy = "s3_fifo"
 //   fault_reserve = 16                 verify = "checksum"
+//
+//   [record]
+//   quiet_ms = 0 (off)
+//   limit_pages = 16777216
+//   limit_s = 60
 #pragma once
 
 #include <cstdint>
@@ -33,6 +38,7 @@
 #include "thaw/freeze/snapshot_writer.h"
 #include "thaw/mount/snapshot_mount.h"
 #include "thaw/resume/page_server.h"
+#include "thaw/resume/recorder.h"
 #include "thaw/s3/s3_options.h"
 #include "thaw/tier/stack.h"
 
@@ -53,6 +59,7 @@ struct Config {
   FreezeOptions freeze;       // chunk_bytes, threads
   PageServerOptions restore;  // session.prefault, session.fill, handshake_timeout_ms
   WorkerOptions restore_workers;
+  RecorderOptions record;
   MountOptions mount;
   TierOptions tiers;  // memory.bytes_max is the verb's own:
   uint64_t restore_memory_bytes = MemoryTierOptions().bytes_max;

@@ -32,4 +32,14 @@ Result<std::vector<ExportedImage>> export_images(const ObjectStore& store, const
   return exported;
 }
 
+Result<void> export_vmstate(const ObjectStore& store, const Manifest& manifest,
+                            const std::string& snapshot, const std::string& path,
+                            const ExportOptions& options, Output& out) {
+  TRY(export_images(store, manifest, snapshot, {{ImageKind::kVmstate, "", path}}, options, out));
+  JsonObject event;
+  event.set("event", "vmstate").set("path", path);
+  out.event(event, "vmstate is in " + path);
+  return {};
+}
+
 }  // namespace thaw

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Exporting images in the foreground, for the verbs export and restore.
+// Exporting images in the foreground, for the verbs export, restore and record.
 #pragma once
 
 #include <string>
@@ -30,5 +30,10 @@ Result<std::vector<ExportedImage>> export_images(const ObjectStore& store, const
                                                  const std::string& snapshot,
                                                  const std::vector<WantedImage>& wanted,
                                                  const ExportOptions& options, const Output& out);
+
+/// Writes the device state to `path` and says so in an event, for verbs that go on with a resume.
+Result<void> export_vmstate(const ObjectStore& store, const Manifest& manifest,
+                            const std::string& snapshot, const std::string& path,
+                            const ExportOptions& options, Output& out);
 
 }  // namespace thaw

@@ -7,26 +7,27 @@
 
 #include <csignal>
 #include <utility>
+#include <vector>
 
 #include "thaw/sys/process.h"
 
 namespace thaw {
 
 Result<std::unique_ptr<Interrupt>> Interrupt::watch(std::function<void(int)> on_signal,
-                                                    std::function<void()> on_hangup) {
+                                                    Others others) {
   ASSIGN_OR_RETURN(Fd stop, event_fd());
-  ASSIGN_OR_RETURN(Fd signals,
-                   on_hangup ? signal_fd({SIGINT, SIGTERM, SIGHUP}) : signal_fd({SIGINT, SIGTERM}));
-  return std::unique_ptr<Interrupt>(new Interrupt(std::move(signals), std::move(stop),
-                                                  std::move(on_signal), std::move(on_hangup)));
+  std::vector<int> wanted{SIGINT, SIGTERM};
+  for (const auto& [signal, action] : others) wanted.push_back(signal);
+  ASSIGN_OR_RETURN(Fd signals, signal_fd(wanted));
+  return std::unique_ptr<Interrupt>(
+      new Interrupt(std::move(signals), std::move(stop), std::move(on_signal), std::move(others)));
 }
 
-Interrupt::Interrupt(Fd signals, Fd stop, std::function<void(int)> on_signal,
-                     std::function<void()> on_hangup)
+Interrupt::Interrupt(Fd signals, Fd stop, std::function<void(int)> on_signal, Others others)
     : signals_(std::move(signals)),
       stop_(std::move(stop)),
       on_signal_(std::move(on_signal)),
-      on_hangup_(std::move(on_hangup)) {
+      others_(std::move(others)) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -43,8 +44,9 @@ void Interrupt::run() {
     if (entries[1].revents != 0) return;
     signalfd_siginfo info;
     if (::read(signals_.get(), &info, sizeof info) != sizeof info) continue;
-    if (info.ssi_signo == SIGHUP) {
-      on_hangup_();
+    const auto other = others_.find(static_cast<int>(info.ssi_signo));
+    if (other != others_.end()) {
+      other->second();
     } else {
       on_signal_(++count);
     }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <thread>
 
@@ -17,23 +18,23 @@ namespace thaw {
 /// in those made later.
 class Interrupt {
  public:
-  /// `on_signal(n)` is called for the n-th of them, n from 1; `on_hangup`, if given, for SIGHUP,
-  /// which else ends the process.
+  /// `on_signal(n)` is called for the n-th of them, n from 1; `others` says what to do for further
+  /// signals, which else end the process.
+  using Others = std::map<int, std::function<void()>>;
   static Result<std::unique_ptr<Interrupt>> watch(std::function<void(int)> on_signal,
-                                                  std::function<void()> on_hangup = nullptr);
+                                                  Others others = {});
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;
 
  private:
-  Interrupt(Fd signals, Fd stop, std::function<void(int)> on_signal,
-            std::function<void()> on_hangup);
+  Interrupt(Fd signals, Fd stop, std::function<void(int)> on_signal, Others others);
   void run();
 
   const Fd signals_;
   const Fd stop_;
   const std::function<void(int)> on_signal_;
-  const std::function<void()> on_hangup_;
+  const Others others_;
   std::thread thread_;
 };
 

@@ -51,6 +51,7 @@ void Output::note(std::string_view text) {
 }
 
 void Output::event(const JsonObject& event, std::string_view text) {
+  const MutexLock lock(events_);
   has_events_ = true;
   const bool lost_before = lost_;
   put((json_ ? event.text() : printable(text)) + "\n");

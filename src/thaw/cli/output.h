@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "thaw/base/guarded.h"
 #include "thaw/base/result.h"
 #include "thaw/cli/json_object.h"
 
@@ -18,7 +19,7 @@ namespace thaw {
 /// lines stay.
 std::string printable(std::string_view text);
 
-/// One thread at a time. Borrows the streams.
+/// One thread at a time, but for event(). Borrows the streams.
 class Output {
  public:
   Output(std::FILE* out, std::FILE* err, bool json) : out_(out), err_(err), json_(json) {}
@@ -31,8 +32,8 @@ class Output {
   void say(std::string_view text);
   /// A remark for people on standard error; with --json as well.
   void note(std::string_view text);
-  /// What happened just now, flushed: the event's line with --json, else `text`. A reader that went
-  /// away does not stop a server: it is noted once.
+  /// From any thread. What happened just now, flushed: the event's line with --json, else `text`. A
+  /// reader that went away does not stop a server: it is noted once.
   void event(const JsonObject& event, std::string_view text);
 
   /// The object that finish() prints with --json.
@@ -49,6 +50,7 @@ class Output {
   std::FILE* const err_;
   const bool json_;
   JsonObject result_;
+  Mutex events_;
   bool has_events_ = false;
   bool lost_ = false;
 };

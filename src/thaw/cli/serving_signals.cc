@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/cli/serving_signals.h"
 
+#include <csignal>
+
 #include "thaw/base/log.h"
 
 namespace thaw {
@@ -20,11 +22,13 @@ Result<size_t> take_nodes(const Settings& settings, TierStack& tiers) {
 
 }  // namespace
 
-Result<std::unique_ptr<ServingSignals>> ServingSignals::watch(const Settings& settings) {
+Result<std::unique_ptr<ServingSignals>> ServingSignals::watch(const Settings& settings,
+                                                              Interrupt::Others others) {
   std::unique_ptr<ServingSignals> signals(new ServingSignals(settings));
-  ASSIGN_OR_RETURN(signals->interrupt_,
-                   Interrupt::watch([raw = signals.get()](int) { raw->on_stop(); },
-                                    [raw = signals.get()] { raw->on_hangup(); }));
+  others[SIGHUP] = [raw = signals.get()] { raw->on_hangup(); };
+  ASSIGN_OR_RETURN(
+      signals->interrupt_,
+      Interrupt::watch([raw = signals.get()](int) { raw->on_stop(); }, std::move(others)));
   return signals;
 }
 

@@ -17,8 +17,9 @@ namespace thaw {
 /// Made by the main thread before it makes workers; who the signals are for is known only later.
 class ServingSignals {
  public:
-  /// Borrows the settings.
-  static Result<std::unique_ptr<ServingSignals>> watch(const Settings& settings);
+  /// Borrows the settings. `others`: what this verb does with further signals.
+  static Result<std::unique_ptr<ServingSignals>> watch(const Settings& settings,
+                                                       Interrupt::Others others = {});
 
   /// From now on the signals are for these; `stop` is called at once if one has come already. They
   /// must outlive this object.

@@ -7,7 +7,9 @@
 #include "thaw/cli/snapshot_shape.h"
 #include "thaw/cli/text_table.h"
 #include "thaw/cli/verbs.h"
+#include "thaw/cli/working_set_report.h"
 #include "thaw/cli/workspace.h"
+#include "thaw/store/stored_working_set.h"
 
 namespace thaw {
 namespace {
@@ -58,10 +60,48 @@ void report_annotations(const Manifest& manifest, Output& out) {
   out.result().set("annotations", object);
 }
 
+/// The one line that every show has.
+std::string brief(const Result<std::optional<WorkingSet>>& set) {
+  if (!set) return "cannot be read, and resumes go without it: " + set.error().message;
+  if (!*set) return "none; `thaw record` makes one";
+  const std::vector<Recording>& recordings = (*set)->recordings;
+  return format_count(recordings.size(), "recording") + ", the newest of " +
+         format_count(recordings.back().touches.size(), "page");
+}
+
+JsonObject brief_object(const Result<std::optional<WorkingSet>>& set) {
+  JsonObject object;
+  object.set("recordings", set && *set ? (*set)->recordings.size() : 0);
+  if (!set) {
+    object.set("error", JsonObject()
+                            .set("code", to_string(set.error().code))
+                            .set("message", printable(set.error().message)));
+  }
+  return object;
+}
+
+Result<void> write_trace(const WorkingSet& set, const ShowRequest& request, uint64_t page_count,
+                         Output& out) {
+  const size_t count = set.recordings.size();
+  const size_t number = request.recording.value_or(static_cast<uint32_t>(count));
+  if (number > count) {
+    return fail(ErrorCode::kNotFound, "snapshot " + quote(request.name) + " has " +
+                                          format_count(count, "recording") + ", no number " +
+                                          std::to_string(number));
+  }
+  TRY(write_page_trace(request.trace, trace_of(set.recordings[number - 1], page_count)));
+  out.say("\nrecording " + std::to_string(number) + " is in " + request.trace + "\n");
+  out.result().set("trace", request.trace).set("trace_recording", number);
+  return {};
+}
+
 }  // namespace
 
 Result<void> run_show(const Settings& settings, const ShowRequest& request, Output& out) {
   TRY(validate_name("snapshot name", request.name));
+  if (request.recording && request.trace.empty()) {
+    return fail(ErrorCode::kInvalid, "--recording says what --trace FILE writes: give both");
+  }
   ASSIGN_OR_RETURN(Workspace workspace, Workspace::open(settings));
   ASSIGN_OR_RETURN(const OpenedSnapshot snapshot,
                    open_snapshot(workspace.catalog(), workspace.keys(), request.name));
@@ -108,9 +148,23 @@ Result<void> run_show(const Settings& settings, const ShowRequest& request, Outp
         .set("share", share(shared.bytes, stored));
     out.result().set("shared", object);
   }
+  const Image* const memory = snapshot.manifest.find(ImageKind::kMemory);
+  const uint64_t page_count = memory == nullptr ? 0 : memory->map.page_count();
+  const Result<std::optional<WorkingSet>> set =
+      open_working_set(workspace.catalog(), workspace.keys(), snapshot.target, page_count);
+  const bool whole_set = request.working_set || !request.trace.empty();
+  if (whole_set && !set) return fail(set.error());
+  if (whole_set && !*set) {
+    return fail(ErrorCode::kNotFound, "no working set was recorded of snapshot " +
+                                          quote(request.name) + "; `thaw record` makes one");
+  }
+  table.add({"working set", brief(set)});
+  if (!request.working_set) out.result().set("working_set", brief_object(set));
   out.say(table.text());
   report_images(shape, out);
   report_annotations(snapshot.manifest, out);
+  if (request.working_set) report_working_set(**set, memory->map, clear, out);
+  if (!request.trace.empty()) TRY(write_trace(**set, request, page_count, out));
   return {};
 }
 

@@ -63,7 +63,10 @@ Result<void> run_ls(const Settings& settings, const LsRequest& request, Output& 
 
 struct ShowRequest {
   std::string name;
-  bool shared = false;  // compare with the tenant's other snapshots
+  bool shared = false;                // compare with the tenant's other snapshots
+  bool working_set = false;           // and what was recorded
+  std::string trace;                  // write a recording there
+  std::optional<uint32_t> recording;  // which one, from 1; else the newest
 };
 Result<void> run_show(const Settings& settings, const ShowRequest& request, Output& out);
 
@@ -103,6 +106,19 @@ struct RestoreRequest {
   bool overwrite = false;
 };
 Result<void> run_restore(const Settings& settings, const RestoreRequest& request, Output& out);
+
+struct RecordRequest {
+  std::string name;
+  std::string uffd;   // the socket; or
+  std::string mount;  // the directory
+  std::optional<uint32_t> quiet_ms;
+  std::optional<uint64_t> limit_pages;
+  std::optional<uint32_t> limit_s;
+  bool replace = false;  // the recordings that there are
+  std::string vmstate;   // export it there first
+  bool overwrite = false;
+};
+Result<void> run_record(const Settings& settings, const RecordRequest& request, Output& out);
 
 struct MountRequest {
   std::string directory;

@@ -53,7 +53,9 @@ struct FuseServer::Operations {
     return *static_cast<FuseServer*>(fuse_req_userdata(request));
   }
 
-  static void init(void*, fuse_conn_info* connection) {
+  static void init(void* user_data, fuse_conn_info* connection) {
+    // A limit of the handshake, so that it needs no right to change the device's readahead.
+    if (static_cast<FuseServer*>(user_data)->options_.on_memory_read) connection->max_readahead = 0;
     connection->want |= connection->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS);
     // Splicing moves pages that the server gives away; ours is one buffer that is used again, so a
     // copy is what is cheapest. Content never changes, so nothing has to be invalidated by time
@@ -126,6 +128,7 @@ struct FuseServer::Operations {
     if (offset >= bytes) return void(fuse_reply_buf(request, nullptr, 0));
     // A reply that is shorter than that would tell the kernel that the file ends there.
     const size_t count = static_cast<size_t>(std::min<uint64_t>(size, bytes - offset));
+    self.tell_of_read(*node, offset, count);
     SecretBytes buffer = self.take_buffer(count);
     const Result<void> done =
         node->opened->reader(node->image).read(offset, buffer.span().first(count));
@@ -305,6 +308,14 @@ struct stat FuseServer::attributes(const Node& node) const {
 std::shared_ptr<const Node> FuseServer::file_of(uint64_t id) const {
   std::shared_ptr<const Node> node = nodes_.find(id);
   return node != nullptr && node->kind == NodeKind::kFile ? node : nullptr;
+}
+
+void FuseServer::tell_of_read(const Node& node, uint64_t offset, size_t count) const {
+  if (!options_.on_memory_read || count == 0) return;
+  if (node.opened->image(node.image).kind != ImageKind::kMemory) return;
+  const uint64_t first = offset / kPageBytes;
+  options_.on_memory_read(node.snapshot->target().manifest,
+                          {first, (offset + count - 1) / kPageBytes - first + 1});
 }
 
 std::shared_ptr<const FuseServer::Listing> FuseServer::listing_of(uint64_t handle) const {

@@ -52,6 +52,7 @@ class FuseServer {
   struct stat attributes(const Node& node) const;
   /// nullptr if the kernel does not know the file.
   std::shared_ptr<const Node> file_of(uint64_t id) const;
+  void tell_of_read(const Node& node, uint64_t offset, size_t count) const;
   std::shared_ptr<const Listing> listing_of(uint64_t handle) const;
   void drop_listing(uint64_t handle);
   SecretBytes take_buffer(size_t bytes);

@@ -187,7 +187,7 @@ void SnapshotMount::Session::serve(int epoll) {
 }
 
 void SnapshotMount::Session::tune() {
-  if (options_.readahead_kb == 0) return;
+  if (options_.readahead_kb == 0 || options_.on_memory_read) return;
   // Asked with a question that the server has to answer: only then has the kernel digested the
   // handshake, which sets its own value.
   struct stat ignored{};

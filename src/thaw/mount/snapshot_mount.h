@@ -27,10 +27,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "thaw/base/result.h"
+#include "thaw/base/units.h"
 #include "thaw/crypto/key_provider.h"
 #include "thaw/store/catalog.h"
 #include "thaw/tier/chunk_source.h"
@@ -53,6 +55,10 @@ struct MountOptions {
   /// around has to be decrypted too, and sequential reads gain nothing, since large ones arrive in
   /// requests of 1 MiB.
   uint32_t readahead_kb = 128;
+  /// Told of every read of a memory image, before it is served and on the thread that serves it. A
+  /// mount that has it is asked page by page: the kernel reads nothing ahead or around, whatever
+  /// readahead_kb says. It hears of a page once, when the page cache does not have it.
+  std::function<void(const ManifestId& manifest, PageRun pages)> on_memory_read;
 
   Result<void> validate() const;
 };

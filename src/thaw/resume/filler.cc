@@ -25,13 +25,14 @@ bool Fetches::quiet_for(std::chrono::milliseconds time) const {
   return Clock::now() - last >= time;
 }
 
-PlaceResult place_zero_fault(const ResumeImage& image, GuestMemory& memory, uint64_t page) {
+PlaceResult place_zero_fault(const ResumeImage& image, GuestMemory& memory, uint64_t page,
+                             uint64_t window_pages) {
   const PlaceResult first = memory.place_faulting(page, nullptr);
   if (first.placed != Placed::kDone || memory.is_removed(page) || memory.unit_pages() > 1) {
     return first;
   }
   const PageLocation location = image.map().locate(page);
-  const uint64_t window_end = align_down(page, kZeroWindowPages) + kZeroWindowPages;
+  const uint64_t window_end = align_down(page, window_pages) + window_pages;
   const uint64_t end = std::min(page + location.count, window_end);
   if (!location.zero || page + 1 >= end) return first;
   // The guest runs on already; what becomes of the neighbours is not worth a retry.

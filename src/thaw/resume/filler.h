@@ -103,8 +103,10 @@ class Filler {
 /// along: those in its aligned window of this many pages.
 inline constexpr uint64_t kZeroWindowPages = 64;
 
-/// Serves a fault on a page that is zero or was given back.
-PlaceResult place_zero_fault(const ResumeImage& image, GuestMemory& memory, uint64_t page);
+/// Serves a fault on a page that is zero or was given back. `window_pages`, a power of two: 1 takes
+/// no neighbour along.
+PlaceResult place_zero_fault(const ResumeImage& image, GuestMemory& memory, uint64_t page,
+                             uint64_t window_pages = kZeroWindowPages);
 
 /// Answers a fault on a page that is present: the event is older than the install, whose wake may
 /// have come before the thread slept. If the page is missing all the same, the thread faults again

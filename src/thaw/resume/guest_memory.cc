@@ -27,10 +27,10 @@ void GuestMemory::remove(uint64_t begin, uint64_t end) {
   }
 }
 
-InstallOutcome GuestMemory::install_zero(uint64_t address, uint64_t bytes) {
-  if (zeros_.size() == 0) return uffd_.zero(address, bytes);
+InstallOutcome GuestMemory::install_zero(uint64_t address, uint64_t bytes, Wake wake) {
+  if (zeros_.size() == 0) return uffd_.zero(address, bytes, wake);
   DCHECK(bytes <= zeros_.size());
-  return uffd_.copy(address, zeros_.data(), bytes);
+  return uffd_.copy(address, zeros_.data(), bytes, wake);
 }
 
 // Installs a run none of whose pages is skipped. `install(address, done_pages, bytes)` does one
@@ -110,30 +110,31 @@ PlaceResult GuestMemory::place_unless(PageRun run, std::atomic<uint64_t>& counte
   return {};
 }
 
-PlaceResult GuestMemory::place(PageRun run, const std::byte* plain) {
+PlaceResult GuestMemory::place(PageRun run, const std::byte* plain, Wake wake) {
   return place_unless(
       run, counters_.pages_copied,
       [&](uint64_t page) { return present_.test(page) || removed_.test(page); },
       [&](uint64_t address, uint64_t page, uint64_t bytes) {
-        return uffd_.copy(address, plain + page * kPageBytes, bytes);
+        return uffd_.copy(address, plain + page * kPageBytes, bytes, wake);
       });
 }
 
-PlaceResult GuestMemory::place_zero(PageRun run) {
+PlaceResult GuestMemory::place_zero(PageRun run, Wake wake) {
   const uint64_t bytes_max = zeros_.size() == 0 ? UINT64_MAX : zeros_.size();
   return place_unless(
       run, counters_.pages_zeroed, [&](uint64_t page) { return present_.test(page); },
       [&](uint64_t address, uint64_t, uint64_t bytes) {
-        return install_zero(address, std::min(bytes, bytes_max));
+        return install_zero(address, std::min(bytes, bytes_max), wake);
       });
 }
 
 PlaceResult GuestMemory::place_faulting(uint64_t unit_page, const std::byte* plain) {
   const PageRun run{unit_page, unit_pages()};
   if (plain == nullptr || removed_.test(unit_page)) {
-    return place_present_run(
-        run, counters_.pages_zeroed,
-        [&](uint64_t address, uint64_t, uint64_t bytes) { return install_zero(address, bytes); });
+    return place_present_run(run, counters_.pages_zeroed,
+                             [&](uint64_t address, uint64_t, uint64_t bytes) {
+                               return install_zero(address, bytes, Wake::kYes);
+                             });
   }
   return place_present_run(run, counters_.pages_copied,
                            [&](uint64_t address, uint64_t done, uint64_t bytes) {

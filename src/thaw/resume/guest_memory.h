@@ -68,9 +68,9 @@ class GuestMemory {
 
   /// Installs a run of pages from `plain`, leaving out those that are present or removed; whole
   /// units.
-  PlaceResult place(PageRun run, const std::byte* plain);
+  PlaceResult place(PageRun run, const std::byte* plain, Wake wake = Wake::kYes);
   /// Makes a run of pages zero, leaving out those that are present; whole units.
-  PlaceResult place_zero(PageRun run);
+  PlaceResult place_zero(PageRun run, Wake wake = Wake::kYes);
   /// Installs one unit that a guest thread waits for, whatever the bitmaps say: its waiters are
   /// woken even if it is present. `plain` nullptr stands for zeros.
   PlaceResult place_faulting(uint64_t unit_page, const std::byte* plain);
@@ -87,7 +87,7 @@ class GuestMemory {
   template <typename Skip, typename Install>
   PlaceResult place_unless(PageRun run, std::atomic<uint64_t>& counter, Skip&& skip,
                            Install&& install);
-  InstallOutcome install_zero(uint64_t address, uint64_t bytes);
+  InstallOutcome install_zero(uint64_t address, uint64_t bytes, Wake wake);
 
   Uffd uffd_;
   RegionMap regions_;

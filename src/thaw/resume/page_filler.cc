@@ -6,8 +6,12 @@
 
 namespace thaw {
 
-PageFiller::PageFiller(const FillContext& context, size_t chunks_max)
-    : context_(context), chunks_max_(chunks_max), scratch_(1), held_(context.image.chunk_count()) {
+PageFiller::PageFiller(const FillContext& context, size_t chunks_max, uint64_t zero_window_pages)
+    : context_(context),
+      chunks_max_(chunks_max),
+      zero_window_pages_(zero_window_pages),
+      scratch_(1),
+      held_(context.image.chunk_count()) {
   CHECK(context.memory.unit_pages() == 1 && chunks_max > 0);
 }
 
@@ -15,7 +19,8 @@ void PageFiller::fault(uint64_t page) {
   const PageLocation location = context_.image.map().locate(page);
   if (location.zero || context_.memory.is_removed(page)) {
     counters_.zero_faults.fetch_add(1, std::memory_order_relaxed);
-    settle(context_.host, page, place_zero_fault(context_.image, context_.memory, page),
+    settle(context_.host, page,
+           place_zero_fault(context_.image, context_.memory, page, zero_window_pages_),
            [this, page] { fault(page); });
     return;
   }

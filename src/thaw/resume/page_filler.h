@@ -17,8 +17,9 @@ namespace thaw {
 /// All state belongs to the event thread; completions reach it through FillHost::retry().
 class PageFiller final : public Filler {
  public:
-  /// Holds at most `chunks_max` chunks, first in first out.
-  PageFiller(const FillContext& context, size_t chunks_max);
+  /// Holds at most `chunks_max` chunks, first in first out. `zero_window_pages` as of
+  /// place_zero_fault().
+  PageFiller(const FillContext& context, size_t chunks_max, uint64_t zero_window_pages);
 
   void fault(uint64_t page) override;
   const FillCounters& counters() const override { return counters_; }
@@ -31,6 +32,7 @@ class PageFiller final : public Filler {
 
   FillContext context_;
   const size_t chunks_max_;
+  const uint64_t zero_window_pages_;
   Scratch scratch_;
   std::vector<ChunkRef> held_;                                   // by chunk number
   std::deque<uint32_t> order_;                                   // of the held ones, oldest first

@@ -33,6 +33,9 @@ Result<void> PageServerOptions::validate() const {
   if (handshake_timeout_ms == 0 || clients_max == 0) {
     return fail(ErrorCode::kInvalid, "handshake_timeout_ms and clients_max must be at least 1");
   }
+  if (session.recorder != nullptr && sessions_max != 1) {
+    return fail(ErrorCode::kInvalid, "a recording is of one session: sessions_max must be 1");
+  }
   return {};
 }
 

@@ -211,7 +211,8 @@ void Prefetcher::install_slice(const std::shared_ptr<SliceLoad>& load) {
   const PlaceResult result = [&] {
     ScratchPool::Loan scratch(context_.scratch);
     (*scratch).cipher.set_key(load->key);
-    return install_slots(context_.memory, load->chunk->ciphertext(), load->slice->runs, *scratch);
+    return install_slots(context_.memory, load->chunk->ciphertext(), load->slice->runs, *scratch,
+                         wake_of(load->step));
   }();
   const auto again = [this, load] {
     if (!context_.workers.submit([this, load] { install_slice(load); }, /*urgent=*/true)) {
@@ -228,7 +229,7 @@ void Prefetcher::place_zeros(size_t step, uint32_t at, const LaneRef& lane) {
     const PageRun run = zero_runs_[steps_[step].index + at];
     const PlaceResult result = [&] {
       const GatePass pass(context_.memory.gate());
-      return context_.memory.place_zero(run);
+      return context_.memory.place_zero(run, wake_of(step));
     }();
     // `lane` in the closure keeps the session's gate from closing before the retry has run.
     if (!settle(context_.host, run.page, result,

@@ -79,6 +79,10 @@ class Prefetcher {
   void add_rest_steps();
   void run_lane(const LaneRef& lane);
   void continue_lane(const LaneRef& lane);
+  /// A guest that is held stays asleep until its faults are answered.
+  Wake wake_of(size_t step) const {
+    return plan_.hold_guest && step < plan_steps_ ? Wake::kNo : Wake::kYes;
+  }
   void end_step(size_t step, const LaneRef& lane);
 
   void load_slice(size_t step, const LaneRef& lane);

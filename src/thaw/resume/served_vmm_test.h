@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "thaw/resume/page_server.h"
+#include "thaw/resume/working_set_test.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/testing/fake_vmm.h"
 #include "thaw/testing/memory_store.h"
@@ -43,6 +45,14 @@ class ServedVmmTest : public testing::Test {
     image_ = *ResumeImage::make(*decode_manifest(manifest, snapshot_->keys));
   }
 
+  /// Gives the snapshot a working set of one recording that touched these pages in this order.
+  void record(const std::vector<uint32_t>& pages) {
+    const Bytes manifest =
+        *store_.get(manifest_key(snapshot_->target.root_id, snapshot_->target.manifest), kGiB);
+    image_ = *ResumeImage::make(*decode_manifest(manifest, snapshot_->keys),
+                                recorded_set(snapshot_->target, pages));
+  }
+
   /// Starts the page server; each call of serve() after stop() is a new one.
   void serve(PageServerOptions options, uint64_t memory_tier_bytes = 64 * kMiB) {
     workers_.emplace(3, 4096);
@@ -51,8 +61,8 @@ class ServedVmmTest : public testing::Test {
     observer.session_ended = [this](const SessionSummary& summary) {
       summaries_.push_back(summary);
     };
-    server_ =
-        *PageServer::create(socket_path(), image_, stack_->top(), *workers_, options, observer);
+    ChunkSource& source = decorate_ ? decorate_(stack_->top()) : stack_->top();
+    server_ = *PageServer::create(socket_path(), image_, source, *workers_, options, observer);
     thread_ = std::thread([this] { outcome_ = server_->run(); });
   }
 
@@ -97,6 +107,7 @@ class ServedVmmTest : public testing::Test {
   std::shared_ptr<const ResumeImage> image_;
   std::optional<WorkerPool> workers_;
   std::unique_ptr<TierStack> stack_;
+  std::function<ChunkSource&(ChunkSource&)> decorate_;  // puts a source of the test in front
   std::unique_ptr<PageServer> server_;
   std::thread thread_;
   Result<void> outcome_;

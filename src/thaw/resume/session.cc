@@ -31,6 +31,11 @@ Result<void> SessionOptions::validate() const {
     return fail(ErrorCode::kInvalid,
                 "prefault 'all' installs whole chunks: use it with fill 'chunk'");
   }
+  if (recorder != nullptr &&
+      (strategy != Strategy::kOnDemand || prefault != Prefault::kNone || fill != Fill::kPage)) {
+    return fail(ErrorCode::kInvalid,
+                "a recording needs the strategy 'on-demand', prefault 'none' and fill 'page'");
+  }
   if (fetch_timeout_ms == 0) {
     return fail(ErrorCode::kInvalid, "fetch_timeout_ms must be at least 1");
   }
@@ -93,7 +98,8 @@ Session::Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, 
   const FillContext context{*image_, memory_, source, workers, scratch_, *this, gate_, fetches_};
   UnitFiller* units = nullptr;
   if (options_.fill == Fill::kPage && memory_.unit_pages() == 1) {
-    filler_ = std::make_unique<PageFiller>(context, options_.held_chunks_max);
+    filler_ = std::make_unique<PageFiller>(context, options_.held_chunks_max,
+                                           options_.recorder != nullptr ? 1 : kZeroWindowPages);
   } else {
     auto filler = std::make_unique<UnitFiller>(context, make_fill_units(*image_, memory_));
     units = filler.get();
@@ -189,6 +195,7 @@ void Session::run() {
           errno_error("cannot move to core " + std::to_string(options_.fault_core), error).message);
     }
   }
+  if (options_.recorder != nullptr) options_.recorder->begin(Recorder::Clock::now());
   prefetcher_->start();
   while (!stopping()) {
     if (!read_events()) continue;
@@ -248,6 +255,7 @@ bool Session::read_events() {
     const std::optional<uint64_t> page = memory_.regions().page_at(event.address);
     if (page) {
       faults_.push_back(align_down(*page, memory_.unit_pages()));
+      if (options_.recorder != nullptr) record(faults_.back(), event.write);
       continue;
     }
     const std::string why = "it faulted at an address outside the regions of its handshake";
@@ -256,6 +264,13 @@ bool Session::read_events() {
     return false;
   }
   return *count < events.size();
+}
+
+// A huge page is touched as a whole, because it comes as a whole. What the guest gave back before
+// it touched it is no part of the snapshot.
+void Session::record(uint64_t page, bool write) {
+  if (!options_.recorder->active() || memory_.is_removed(page)) return;
+  options_.recorder->touch({page, memory_.unit_pages()}, write, Recorder::Clock::now());
 }
 
 void Session::serve_faults() {

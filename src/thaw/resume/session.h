@@ -22,6 +22,7 @@
 #include "thaw/resume/filler.h"
 #include "thaw/resume/guest_memory.h"
 #include "thaw/resume/prefetcher.h"
+#include "thaw/resume/recorder.h"
 #include "thaw/resume/resume_image.h"
 #include "thaw/resume/scratch.h"
 #include "thaw/resume/strategy.h"
@@ -46,6 +47,9 @@ struct SessionOptions {
   size_t held_chunks_max = 512;        // with Fill::kPage: chunks kept as ciphertext
   int fault_core = -1;                 // the core of the event thread; -1: any
   uint32_t fetch_timeout_ms = 30'000;  // of a chunk that no tier brings
+  /// Told of every fault; borrowed. A page that was not asked for must not be there, so it goes
+  /// with Strategy::kOnDemand, Prefault::kNone and Fill::kPage only, and zeros come one by one.
+  Recorder* recorder = nullptr;
 
   Result<void> validate() const;
 };
@@ -128,6 +132,7 @@ class Session final : private FillHost {
   void run();
   void wait_for_events();
   bool read_events();
+  void record(uint64_t page, bool write);
   void serve_faults();
   bool run_retries();
   void finish();

@@ -14,8 +14,8 @@ namespace {
 // of its time.
 class Batch {
  public:
-  Batch(GuestMemory& memory, ByteSpan ciphertext, Scratch& scratch)
-      : memory_(memory), ciphertext_(ciphertext), scratch_(scratch) {}
+  Batch(GuestMemory& memory, ByteSpan ciphertext, Scratch& scratch, Wake wake)
+      : memory_(memory), ciphertext_(ciphertext), scratch_(scratch), wake_(wake) {}
 
   uint32_t room() const { return static_cast<uint32_t>(kInstallBatchPages) - pages_; }
   bool continues(uint32_t slot) const { return pages_ == 0 || slot == slot_ + pages_; }
@@ -34,7 +34,7 @@ class Batch {
       const SlotRun& piece = pieces_[i];
       const PlaceResult result =
           memory_.place({piece.page, piece.count},
-                        scratch_.plain.data() + uint64_t{piece.slot - slot_} * kPageBytes);
+                        scratch_.plain.data() + uint64_t{piece.slot - slot_} * kPageBytes, wake_);
       if (result.placed != Placed::kDone) return result;
     }
     pages_ = 0;
@@ -46,6 +46,7 @@ class Batch {
   GuestMemory& memory_;
   const ByteSpan ciphertext_;
   Scratch& scratch_;
+  const Wake wake_;
   uint32_t slot_ = 0;
   uint32_t pages_ = 0;
   size_t count_ = 0;
@@ -55,8 +56,8 @@ class Batch {
 }  // namespace
 
 PlaceResult install_slots(GuestMemory& memory, ByteSpan ciphertext, std::span<const SlotRun> runs,
-                          Scratch& scratch) {
-  Batch batch(memory, ciphertext, scratch);
+                          Scratch& scratch, Wake wake) {
+  Batch batch(memory, ciphertext, scratch, wake);
   for (const SlotRun& run : runs) {
     // Pages that are present need no decryption either, so absent stretches are found first. What
     // changes in between is seen again inside the gate.

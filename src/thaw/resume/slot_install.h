@@ -21,6 +21,6 @@ inline constexpr uint64_t kInstallBatchPages = 32;
 /// `scratch` has at least kInstallBatchPages pages and its cipher the chunk's key. Passes the
 /// install gate itself, a batch at a time.
 PlaceResult install_slots(GuestMemory& memory, ByteSpan ciphertext, std::span<const SlotRun> runs,
-                          Scratch& scratch);
+                          Scratch& scratch, Wake wake = Wake::kYes);
 
 }  // namespace thaw

@@ -28,6 +28,23 @@ Result<void> put_working_set(Catalog& catalog, const KeyProvider& keys, const Na
   return catalog.write_working_set(target, bytes);
 }
 
+Result<WorkingSet> add_recording(Catalog& catalog, const KeyProvider& keys,
+                                 const NameTarget& target, uint64_t page_count, Recording recording,
+                                 bool replace) {
+  CHECK(!recording.touches.empty());
+  WorkingSet set;
+  set.manifest = target.manifest;
+  if (!replace) {
+    ASSIGN_OR_RETURN(std::optional<WorkingSet> former,
+                     open_working_set(catalog, keys, target, page_count));
+    if (former) set.recordings = std::move(former->recordings);
+  }
+  if (set.recordings.size() == kRecordingsMax) set.recordings.erase(set.recordings.begin());
+  set.recordings.push_back(std::move(recording));
+  TRY(put_working_set(catalog, keys, target, set));
+  return set;
+}
+
 Result<void> copy_working_set(Catalog& catalog, const KeyProvider& keys, const NameTarget& from,
                               const NameTarget& to) {
   CHECK(from.root_id == to.root_id);

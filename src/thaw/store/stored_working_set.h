@@ -24,6 +24,15 @@ Result<std::optional<WorkingSet>> open_working_set(const Catalog& catalog, const
 Result<void> put_working_set(Catalog& catalog, const KeyProvider& keys, const NameTarget& target,
                              const WorkingSet& set);
 
+/// Appends the recording, which must not be empty, to those that are there, or puts it in their
+/// place, and returns the set that is now in the store. Above kRecordingsMax the oldest go; the
+/// packs go in any case, since they were made for other recordings. The store cannot compare and
+/// swap: of two recordings that end in the same instant one may get lost. Errors as of
+/// open_working_set() unless `replace`, and the store's.
+Result<WorkingSet> add_recording(Catalog& catalog, const KeyProvider& keys,
+                                 const NameTarget& target, uint64_t page_count, Recording recording,
+                                 bool replace);
+
 /// Gives `to` a copy of the working set of `from`, sealed under the active master key; nothing if
 /// `from` has none. For a manifest whose bytes changed and whose content did not. Both are of one
 /// root. Errors as of open_working_set().

@@ -83,6 +83,35 @@ TEST_F(StoredWorkingSetTest, AStoreThatFailsIsNoMissingWorkingSet) {
   EXPECT_EQ(opened.error().code, ErrorCode::kUnavailable);
 }
 
+TEST_F(StoredWorkingSetTest, RecordingsAreAppendedAndTheOldestGo) {
+  const NameTarget a = target("a");
+  WorkingSet packed = set_of(a, 1000);
+  Pack& pack = packed.packs.emplace_back();
+  pack.chunks = {{ChunkId{}, 1}};
+  pack.chunk_keys = SecretBytes::random(kKeyBytes);
+  pack.extents = {{1000, 0, 0, 1}};
+  ASSERT_TRUE(put_working_set(catalog_, keys_, a, packed));
+  for (uint32_t i = 0; i < kRecordingsMax + 3; ++i) {
+    const WorkingSet now =
+        add_recording(catalog_, keys_, a, kPages, {{{i, 0, false}}}, false).value();
+    EXPECT_EQ(now.recordings.size(), std::min<size_t>(i + 2, kRecordingsMax));
+    EXPECT_EQ(now.recordings.back().touches[0].page, i);
+    const WorkingSet stored = *open_working_set(catalog_, keys_, a, kPages).value();
+    EXPECT_EQ(stored.recordings, now.recordings);
+    EXPECT_TRUE(stored.packs.empty()) << "made for other recordings";
+  }
+  const WorkingSet last = *open_working_set(catalog_, keys_, a, kPages).value();
+  EXPECT_EQ(last.recordings.front().touches[0].page, 3u);
+  EXPECT_EQ(add_recording(catalog_, keys_, a, kPages, {{{9, 0, true}}}, true)->recordings.size(),
+            1u);
+  // Damage stays until it is replaced on purpose.
+  flip_bit(store_, key(a), 100);
+  EXPECT_FALSE(add_recording(catalog_, keys_, a, kPages, {{{9, 0, true}}}, false));
+  EXPECT_NE(error_of(a).code, ErrorCode::kUnavailable);
+  EXPECT_TRUE(add_recording(catalog_, keys_, a, kPages, {{{9, 0, true}}}, true));
+  EXPECT_TRUE(open_working_set(catalog_, keys_, a, kPages).value());
+}
+
 TEST_F(StoredWorkingSetTest, ACopyIsBoundToItsNewManifest) {
   const NameTarget a = target("a");
   const NameTarget b = target("b");

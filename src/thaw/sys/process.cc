@@ -39,7 +39,7 @@ Result<void> harden_process() {
   return {};
 }
 
-Result<Fd> signal_fd(std::initializer_list<int> signals) {
+Result<Fd> signal_fd(std::span<const int> signals) {
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : signals) sigaddset(&set, signal);

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <csignal>
+#include <span>
 
 #include "thaw/base/result.h"
 #include "thaw/sys/fd.h"
@@ -41,7 +42,7 @@ class SignalsBlocked {
 };
 
 /// Blocks `signals` for all threads made later and returns a non-blocking signalfd for them.
-Result<Fd> signal_fd(std::initializer_list<int> signals);
+Result<Fd> signal_fd(std::span<const int> signals);
 /// A non-blocking eventfd counter at 0.
 Result<Fd> event_fd();
 void notify(int event_fd);

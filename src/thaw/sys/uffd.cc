@@ -109,19 +109,21 @@ Result<void> Uffd::unregister(uint64_t address, uint64_t bytes) const {
   return {};
 }
 
-InstallOutcome Uffd::copy(uint64_t address, const void* source, uint64_t bytes) const {
+InstallOutcome Uffd::copy(uint64_t address, const void* source, uint64_t bytes, Wake wake) const {
   uffdio_copy request{};
   request.dst = address;
   // SAFETY: the kernel reads `bytes` bytes at this address of the calling process.
   request.src = reinterpret_cast<uint64_t>(source);
   request.len = bytes;
+  request.mode = wake == Wake::kNo ? UFFDIO_COPY_MODE_DONTWAKE : 0;
   const int result = ::ioctl(fd_.get(), UFFDIO_COPY, &request);
   return outcome_of(result, result == 0 ? 0 : errno, request.copy, bytes);
 }
 
-InstallOutcome Uffd::zero(uint64_t address, uint64_t bytes) const {
+InstallOutcome Uffd::zero(uint64_t address, uint64_t bytes, Wake wake) const {
   uffdio_zeropage request{};
   request.range = {address, bytes};
+  request.mode = wake == Wake::kNo ? UFFDIO_ZEROPAGE_MODE_DONTWAKE : 0;
   const int result = ::ioctl(fd_.get(), UFFDIO_ZEROPAGE, &request);
   return outcome_of(result, result == 0 ? 0 : errno, request.zeropage, bytes);
 }

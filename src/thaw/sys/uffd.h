@@ -34,6 +34,10 @@ struct InstallOutcome {
   int error_number = 0;
 };
 
+/// Whether an install wakes the threads that wait for its pages. kNo is for pages whose waiters are
+/// woken later, each by the answer to its fault.
+enum class Wake { kYes, kNo };
+
 /// A page fault or a removed range, as read from the descriptor.
 struct UffdEvent {
   enum class Kind { kFault, kRemove, kOther };
@@ -63,10 +67,11 @@ class Uffd {
   Result<void> register_missing(uint64_t address, uint64_t bytes) const;
   Result<void> unregister(uint64_t address, uint64_t bytes) const;
 
-  /// Installs `bytes` from `source`; both ends page-aligned. Wakes the range's waiters.
-  InstallOutcome copy(uint64_t address, const void* source, uint64_t bytes) const;
-  /// Installs zero pages; not for hugetlb memory. Wakes the range's waiters.
-  InstallOutcome zero(uint64_t address, uint64_t bytes) const;
+  /// Installs `bytes` from `source`; both ends page-aligned.
+  InstallOutcome copy(uint64_t address, const void* source, uint64_t bytes,
+                      Wake wake = Wake::kYes) const;
+  /// Installs zero pages; not for hugetlb memory.
+  InstallOutcome zero(uint64_t address, uint64_t bytes, Wake wake = Wake::kYes) const;
   /// Makes every access to the range fail (SIGBUS) instead of waiting. Linux 6.6 and later;
   /// kFailed with ENOTTY or EINVAL before.
   InstallOutcome poison(uint64_t address, uint64_t bytes) const;

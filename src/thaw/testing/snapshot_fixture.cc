@@ -170,6 +170,22 @@ PageMap write_image(ChunkWriter& writer, const Bytes& image, const SnapshotFixtu
   return must(PageMap::make(pages_for(image.size()), std::move(extents), writer.chunk_pages()));
 }
 
+/// The hot set that the options ask for; the memory's chunks are the first of the table.
+HotSet hot_set(const SnapshotFixtureOptions& options, const PageMap& memory) {
+  HotSet hot;
+  if (options.layout != Layout::kHot) return hot;
+  uint32_t chunks = 0;
+  for (const Extent& extent : memory.extents()) chunks = std::max(chunks, extent.chunk + 1);
+  hot.chunks = std::min(options.hot_chunks, chunks);
+  if (hot.chunks == 0) return hot;
+  bool take = true;
+  memory.for_each_run(0, memory.page_count(), [&](uint64_t page, const PageLocation& location) {
+    if (!location.zero) return;
+    if (std::exchange(take, !take)) hot.zero_runs.push_back({page, location.count});
+  });
+  return hot;
+}
+
 }  // namespace
 
 SnapshotFixture make_snapshot(ObjectStore& store, const SnapshotFixtureOptions& options) {
@@ -200,6 +216,9 @@ SnapshotFixture make_snapshot(ObjectStore& store, const SnapshotFixtureOptions& 
   manifest.clear.root_id = options.root_id;
   manifest.clear.chunk_bytes = options.chunk_bytes;
   manifest.clear.layout = options.layout;
+  if (const Image* memory = manifest.find(ImageKind::kMemory)) {
+    manifest.hot = hot_set(options, memory->map);
+  }
   manifest.annotations.emplace_back("fixture.seed", std::to_string(options.seed));
   writer.finish(manifest);
 

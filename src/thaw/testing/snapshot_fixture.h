@@ -28,6 +28,10 @@ struct SnapshotFixtureOptions {
   /// pages are unrelated.
   Layout layout = Layout::kLinear;
 
+  /// With kHot: so many chunks of the memory are its hot set, and every second gap between its data
+  /// is a hot zero run.
+  uint32_t hot_chunks = 0;
+
   uint64_t memory_pages = 1024;      // 0 leaves the image out
   double zero_share = 0.6;           // of the pages of memory and disks; 0 to 1
   double mean_run_pages = 4;         // of a run of data pages, geometric; at least 1
