@@ -14,6 +14,7 @@
 #include "thaw/base/guarded.h"
 #include "thaw/base/result.h"
 #include "thaw/base/units.h"
+#include "thaw/crypto/page_digest.h"
 #include "thaw/crypto/secret.h"
 #include "thaw/freeze/image_source.h"
 #include "thaw/image/layout_plan.h"
@@ -34,6 +35,8 @@ struct SealInput {
   const ImageSource* source = nullptr;
   /// nullptr: aligned windows over all of its data.
   const std::vector<ChunkRecipe>* recipes = nullptr;
+  /// By page of the image: where the digests of the sealed pages go; nullptr: not wanted.
+  std::vector<PageDigest>* digests = nullptr;
 };
 
 /// Deals out the windows of several images in order, each once. Callable from many threads. Borrows

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "thaw/freeze/stored_image.h"
+#include "thaw/store/stored_page_digests.h"
 #include "thaw/store/stored_working_set.h"
 
 namespace thaw {
@@ -85,6 +86,10 @@ Result<RelayoutResult> relayout(Catalog& catalog, const KeyProvider& keys, std::
   publication.replace = true;
   publication.expected = from;
   publication.working_set = std::move(recorded);
+  // In order of address, so a layout changes nothing about them; damaged ones are left behind.
+  Result<std::optional<PageDigests>> digests =
+      open_page_digests(catalog, keys, from, memory->map.data_pages());
+  if (digests) publication.digests = std::move(*digests);
   ASSIGN_OR_RETURN(const PublishedSnapshot published,
                    publish_snapshot(catalog, keys, composed.manifest, std::move(publication),
                                     options.on_step, progress));

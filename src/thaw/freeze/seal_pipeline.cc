@@ -76,11 +76,14 @@ class Sealers {
     std::vector<Lane> lanes;
     for (size_t i = 0; i < lane_count_; ++i) lanes.emplace_back(job_.chunk_bytes / kPageBytes);
     ChunkSealer sealer(salt_);
+    std::optional<PageDigester> digester;
+    if (job_.digest_key != nullptr) digester.emplace(*job_.digest_key);
     bool more = true;
     while (more && !error_.failed()) {
       size_t filled = 0;
       while (filled < lane_count_ && more) {
         const Result<bool> found = fill(lanes[filled]);
+        if (found && *found) note_digests(lanes[filled], digester);
         if (!found) return error_.set(found.error());
         more = *found;
         if (more) ++filled;
@@ -107,6 +110,19 @@ class Sealers {
       if (lane.reader.pages() > 0) return true;
     }
     return false;
+  }
+
+  /// Each page is in one window only, so no two threads write one digest.
+  void note_digests(const Lane& lane, std::optional<PageDigester>& digester) const {
+    std::vector<PageDigest>* const digests = job_.images[lane.image].digests;
+    if (digests == nullptr) return;
+    ByteSpan pages = lane.reader.plaintext();
+    for (const Extent& extent : lane.reader.extents()) {
+      for (uint64_t page = extent.page; page < extent.end(); ++page) {
+        (*digests)[static_cast<size_t>(page)] = digester->of(pages.first(kPageBytes));
+        pages = pages.subspan(kPageBytes);
+      }
+    }
   }
 
   Result<void> seal(std::span<Lane> lanes, ChunkSealer& sealer) {

@@ -48,7 +48,8 @@ struct SealJob {
   uint32_t chunk_bytes = 0;
   unsigned threads = 0;  // 0: one for each core
   uint64_t root_id = 0;
-  std::function<void()> group_put;  // called after each group, never twice at once
+  const SecretBytes* digest_key = nullptr;  // if an image wants digests
+  std::function<void()> group_put;          // called after each group, never twice at once
 };
 
 /// Seals every window and puts every chunk; all are durable on return. `ledger` may have chunks

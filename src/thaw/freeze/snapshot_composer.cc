@@ -4,6 +4,7 @@
 #include "thaw/base/check.h"
 #include "thaw/crypto/key_derivation.h"
 #include "thaw/freeze/snapshot_ledger.h"
+#include "thaw/store/stored_page_digests.h"
 #include "thaw/store/stored_working_set.h"
 
 namespace thaw {
@@ -34,6 +35,30 @@ Manifest without_chunks(const Composition& composition) {
   }
   manifest.annotations = composition.annotations;
   return manifest;
+}
+
+/// The digests of a memory by page while it is composed: those of kept pages are known already.
+std::vector<PageDigest> kept_digests(const Composition& composition, const ImagePart& memory) {
+  std::vector<PageDigest> digests(static_cast<size_t>(pages_for(memory.bytes)));
+  if (memory.kept.empty()) return digests;
+  CHECK(composition.old_digests != nullptr);
+  const DataPageIndex index(composition.old->find(ImageKind::kMemory)->map);
+  for (const Extent& extent : memory.kept) {
+    for (uint64_t page = extent.page; page < extent.end(); ++page) {
+      digests[static_cast<size_t>(page)] = composition.old_digests->pages[index.of(page)];
+    }
+  }
+  return digests;
+}
+
+PageDigests of_data_pages(std::span<const PageDigest> digests, const PageMap& map) {
+  PageDigests kept;
+  kept.pages.reserve(map.data_pages());
+  for (const Extent& extent : map.extents()) {
+    const auto begin = digests.begin() + extent.page;
+    kept.pages.insert(kept.pages.end(), begin, begin + extent.count);
+  }
+  return kept;
 }
 
 Result<void> not_cancelled(const Progress& progress) {
@@ -77,7 +102,13 @@ Result<ComposedSnapshot> compose_snapshot(ObjectStore& store, const KeyProvider&
     TRY(note_kept_chunks(composition, ledger));
   }
   SealJob job;
-  for (const ImagePart& image : composition.images) job.images.push_back(image.sealed);
+  std::vector<PageDigest> digests;
+  for (const ImagePart& image : composition.images) {
+    job.images.push_back(image.sealed);
+    if (!composition.page_digests || image.kind != ImageKind::kMemory) continue;
+    digests = kept_digests(composition, image);
+    job.images.back().digests = &digests;
+  }
   job.chunk_bytes = composition.chunk_bytes;
   job.threads = threads;
   job.root_id = composition.root_id;
@@ -86,11 +117,16 @@ Result<ComposedSnapshot> compose_snapshot(ObjectStore& store, const KeyProvider&
   };
   ASSIGN_OR_RETURN(const SecretBytes domain_secret, keys.domain_secret());
   const SecretBytes salt = derive_chunk_salt(domain_secret, composition.root_id);
-  ComposedSnapshot composed{without_chunks(composition), {}};
+  const SecretBytes digest_key = derive_page_digest_key(domain_secret);
+  if (composition.page_digests) job.digest_key = &digest_key;
+  ComposedSnapshot composed{without_chunks(composition), {}, {}};
   ASSIGN_OR_RETURN(composed.sealed, seal_images(job, salt, store, ledger, progress));
   std::move(ledger).write_to(composed.manifest);
+  const Image* memory = composed.manifest.find(ImageKind::kMemory);
+  if (composition.page_digests && memory != nullptr) {
+    composed.digests = of_data_pages(digests, memory->map);
+  }
   if (composition.layout == Layout::kHot) {
-    const Image* memory = composed.manifest.find(ImageKind::kMemory);
     CHECK(memory != nullptr);
     composed.manifest.hot.zero_runs = zero_pages_among(composition.hot_pages, memory->map);
   }
@@ -115,6 +151,11 @@ Result<PublishedSnapshot> publish_snapshot(Catalog& catalog, const KeyProvider& 
     publication.working_set->manifest = published.target.manifest;
     TRY(put_working_set(catalog, keys, published.target, *publication.working_set));
     step("working_set_put");
+  }
+  if (publication.digests) {
+    publication.digests->manifest = published.target.manifest;
+    TRY(put_page_digests(catalog, keys, published.target, *publication.digests));
+    step("digests_put");
   }
   TRY(not_cancelled(progress));
   TRY(bind_name(catalog, keys.tenant(), publication, published.target));

@@ -19,6 +19,7 @@
 #include "thaw/freeze/seal_pipeline.h"
 #include "thaw/image/layout_plan.h"
 #include "thaw/image/manifest.h"
+#include "thaw/image/page_digests.h"
 #include "thaw/image/working_set.h"
 #include "thaw/store/catalog.h"
 
@@ -41,6 +42,8 @@ struct Composition {
   std::vector<ImagePart> images;
   std::vector<KeptHotChunk> kept_hot;
   PageRuns hot_pages;
+  bool page_digests = false;                 // of the memory are wanted
+  const PageDigests* old_digests = nullptr;  // of the old manifest, if pages of it are kept
   std::vector<std::pair<std::string, std::string>> annotations;
 };
 
@@ -53,6 +56,7 @@ using StepHook = std::function<void(std::string_view step)>;
 struct ComposedSnapshot {
   Manifest manifest;
   SealStats sealed;
+  std::optional<PageDigests> digests;
 };
 
 /// Seals what is to be sealed; all chunks are durable on return. Errors of seal_images().
@@ -66,7 +70,9 @@ struct Publication {
   bool replace = false;
   /// With replace: what the name must still point at when it is bound.
   std::optional<NameTarget> expected;
-  std::optional<WorkingSet> working_set;  // its manifest is filled in
+  // Their manifest is filled in.
+  std::optional<WorkingSet> working_set;
+  std::optional<PageDigests> digests;
 };
 
 struct PublishedSnapshot {

@@ -6,6 +6,7 @@
 #include <ctime>
 #include <set>
 
+#include "thaw/freeze/dirty_pages.h"
 #include "thaw/freeze/image_file.h"
 #include "thaw/freeze/snapshot_composer.h"
 
@@ -25,36 +26,6 @@ std::string utc_now() {
   char text[32];
   const size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
   return {text, length};
-}
-
-/// The limits of a manifest, which aborts on a set of images that breaks them.
-Result<void> validate_images(std::span<const SourceImage> images) {
-  if (images.empty()) return fail(ErrorCode::kInvalid, "a snapshot needs at least one image");
-  if (images.size() > kImagesMax) {
-    return fail(ErrorCode::kInvalid, "a snapshot has at most " + std::to_string(kImagesMax) +
-                                         " images; " + std::to_string(images.size()) +
-                                         " were given");
-  }
-  std::set<std::pair<ImageKind, std::string_view>> seen;
-  for (const SourceImage& image : images) {
-    const bool is_disk = image.kind == ImageKind::kDisk;
-    if (is_disk) TRY(validate_disk_name(image.name));
-    if (!seen.emplace(image.kind, is_disk ? image.name : std::string_view()).second) {
-      return fail(ErrorCode::kInvalid, is_disk ? "two disks are called " + image.name
-                                               : "memory or vmstate is given twice");
-    }
-  }
-  return {};
-}
-
-Result<void> require_free(const Catalog& catalog, std::string_view tenant, std::string_view name) {
-  const Result<NameTarget> taken = catalog.resolve(tenant, name);
-  if (taken) {
-    return fail(ErrorCode::kExists, "the tenant has a snapshot '" + std::string(name) +
-                                        "' already; choose another name or replace it");
-  }
-  if (taken.error().code != ErrorCode::kNotFound) return fail(taken.error());
-  return {};
 }
 
 Composition whole_images(std::span<const SourceImage> images, const FreezeOptions& options,
@@ -95,6 +66,35 @@ Result<void> require_unchanged(std::span<const SourceImage> images) {
 }
 
 }  // namespace
+
+Result<void> validate_images(std::span<const SourceImage> images) {
+  if (images.empty()) return fail(ErrorCode::kInvalid, "a snapshot needs at least one image");
+  if (images.size() > kImagesMax) {
+    return fail(ErrorCode::kInvalid, "a snapshot has at most " + std::to_string(kImagesMax) +
+                                         " images; " + std::to_string(images.size()) +
+                                         " were given");
+  }
+  std::set<std::pair<ImageKind, std::string_view>> seen;
+  for (const SourceImage& image : images) {
+    const bool is_disk = image.kind == ImageKind::kDisk;
+    if (is_disk) TRY(validate_disk_name(image.name));
+    if (!seen.emplace(image.kind, is_disk ? image.name : std::string_view()).second) {
+      return fail(ErrorCode::kInvalid, is_disk ? "two disks are called " + image.name
+                                               : "memory or vmstate is given twice");
+    }
+  }
+  return {};
+}
+
+Result<void> require_free(const Catalog& catalog, std::string_view tenant, std::string_view name) {
+  const Result<NameTarget> taken = catalog.resolve(tenant, name);
+  if (taken) {
+    return fail(ErrorCode::kExists, "the tenant has a snapshot '" + std::string(name) +
+                                        "' already; choose another name or replace it");
+  }
+  if (taken.error().code != ErrorCode::kNotFound) return fail(taken.error());
+  return {};
+}
 
 std::vector<std::pair<std::string, std::string>> new_annotations(const FreezeOptions& options) {
   std::vector<std::pair<std::string, std::string>> annotations{{"created", utc_now()},
@@ -142,9 +142,42 @@ Result<std::vector<SourceImage>> open_sources(const SourcePaths& paths) {
   return images;
 }
 
-Result<FreezeResult> freeze(Catalog& catalog, const KeyProvider& keys, std::string_view name,
-                            std::span<const SourceImage> images, const FreezeOptions& options,
-                            Progress& progress) {
+namespace {
+
+/// Plans the memory of `composition` hot. The plan's recipes are borrowed by the composition.
+Result<LayoutPlan> plan_recorded(std::span<const SourceImage> images, const RecordedLayout& layout,
+                                 const FreezeOptions& options, Composition& composition) {
+  const auto memory = std::ranges::find(images, ImageKind::kMemory, &SourceImage::kind);
+  if (memory == images.end()) {
+    return fail(ErrorCode::kInvalid, "a working set lays out memory, and none was given");
+  }
+  const ImageSource& source = *memory->source;
+  if (source.bytes() != layout.memory_bytes) {
+    return fail(ErrorCode::kInvalid,
+                "the working set is of a memory of " + std::to_string(layout.memory_bytes) +
+                    " bytes and " + source.describe() + " has " + std::to_string(source.bytes()) +
+                    "; use a recording of the same VM size");
+  }
+  const std::vector<WorkingPage> pages = merge_recordings(layout.recorded.recordings, layout.share);
+  // Which of them are zero decides what stands where, so it has to be known ahead of sealing.
+  std::vector<uint32_t> numbers;
+  for (const WorkingPage& page : pages) numbers.push_back(page.page);
+  const uint64_t page_count = pages_for(source.bytes());
+  ASSIGN_OR_RETURN(const PageMap nothing, PageMap::make(page_count, {}, {}));
+  Progress scan;
+  ASSIGN_OR_RETURN(const DirtyPages dirty, find_dirty_pages(source, runs_of(std::move(numbers)),
+                                                            nothing, {}, options.threads, scan));
+  LayoutPlan plan = plan_fresh_hot(source.data_runs(), pages, dirty.changed, page_count,
+                                   options.chunk_bytes / kPageBytes);
+  composition.layout = plan.layout;
+  composition.hot_pages = plan.hot_pages;
+  return plan;
+}
+
+Result<FreezeResult> freeze_images(Catalog& catalog, const KeyProvider& keys, std::string_view name,
+                                   std::span<const SourceImage> images,
+                                   std::optional<RecordedLayout> layout,
+                                   const FreezeOptions& options, Progress& progress) {
   const auto started = std::chrono::steady_clock::now();
   const auto step = [&options](std::string_view reached) {
     if (options.on_step) options.on_step(reached);
@@ -159,7 +192,14 @@ Result<FreezeResult> freeze(Catalog& catalog, const KeyProvider& keys, std::stri
   step("opened");
 
   Composition composition = whole_images(images, options, result.target.root_id);
-  ASSIGN_OR_RETURN(const ComposedSnapshot composed,
+  composition.page_digests = options.page_digests;
+  LayoutPlan plan;
+  if (layout) {
+    ASSIGN_OR_RETURN(plan, plan_recorded(images, *layout, options, composition));
+    const auto memory = std::ranges::find(composition.images, ImageKind::kMemory, &ImagePart::kind);
+    memory->sealed.recipes = &plan.recipes;
+  }
+  ASSIGN_OR_RETURN(ComposedSnapshot composed,
                    compose_snapshot(catalog.store(), keys, composition, options.threads,
                                     options.on_step, progress));
   TRY(require_unchanged(images));
@@ -168,6 +208,11 @@ Result<FreezeResult> freeze(Catalog& catalog, const KeyProvider& keys, std::stri
   Publication publication;
   publication.name = name;
   publication.replace = options.replace;
+  publication.digests = std::move(composed.digests);
+  if (layout) {
+    publication.working_set = std::move(layout->recorded);
+    publication.working_set->packs.clear();  // copies of the other snapshot's pages
+  }
   ASSIGN_OR_RETURN(const PublishedSnapshot published,
                    publish_snapshot(catalog, keys, composed.manifest, std::move(publication),
                                     options.on_step, progress));
@@ -186,6 +231,20 @@ Result<FreezeResult> freeze(Catalog& catalog, const KeyProvider& keys, std::stri
   stats.store_waits = sealed.buffer_waits;
   stats.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   return result;
+}
+
+}  // namespace
+
+Result<FreezeResult> freeze(Catalog& catalog, const KeyProvider& keys, std::string_view name,
+                            std::span<const SourceImage> images, const FreezeOptions& options,
+                            Progress& progress) {
+  return freeze_images(catalog, keys, name, images, std::nullopt, options, progress);
+}
+
+Result<FreezeResult> freeze_hot(Catalog& catalog, const KeyProvider& keys, std::string_view name,
+                                std::span<const SourceImage> images, RecordedLayout layout,
+                                const FreezeOptions& options, Progress& progress) {
+  return freeze_images(catalog, keys, name, images, std::move(layout), options, progress);
 }
 
 }  // namespace thaw

@@ -20,6 +20,7 @@
 #include "thaw/crypto/key_provider.h"
 #include "thaw/freeze/image_source.h"
 #include "thaw/image/manifest.h"
+#include "thaw/image/working_set.h"
 #include "thaw/store/catalog.h"
 
 namespace thaw {
@@ -46,16 +47,23 @@ struct FreezeOptions {
   uint32_t chunk_bytes = kChunkBytesDefault;
   unsigned threads = 0;  // that read and seal; 0: one for each core
   bool replace = false;  // take the name over if it is taken
+  /// Also keep a digest of each page of the memory, so that a later memory can be frozen as its
+  /// child without reading this one (image/page_digests.h).
+  bool page_digests = false;
   /// UTF-8. "created" and "tool" are added and may not be given.
   std::vector<std::pair<std::string, std::string>> annotations;
   /// Called after each step: "opened", "group_put" (for each group of chunks, from other threads,
-  /// one at a time), "chunks_done", "manifest_put", "name_bound". For tests that pull the plug
-  /// there.
+  /// one at a time), "chunks_done", "manifest_put", "working_set_put", "digests_put" (if there are
+  /// such), "name_bound". For tests that pull the plug there.
   std::function<void(std::string_view step)> on_step;
 
   Result<void> validate() const;
 };
 
+/// kInvalid if a manifest cannot hold this set of images: none, too many, one twice, a bad name.
+Result<void> validate_images(std::span<const SourceImage> images);
+/// kExists if the tenant has a snapshot of that name.
+Result<void> require_free(const Catalog& catalog, std::string_view tenant, std::string_view name);
 /// Those that thaw writes, and the options'.
 std::vector<std::pair<std::string, std::string>> new_annotations(const FreezeOptions& options);
 
@@ -80,6 +88,13 @@ struct FreezeResult {
   FreezeStats stats;
 };
 
+/// What an earlier snapshot of the same function recorded, for freezing the next one hot at once.
+struct RecordedLayout {
+  WorkingSet recorded;
+  uint64_t memory_bytes = 0;  // of the snapshot it was recorded with
+  double share = kStableShareDefault;
+};
+
 /// Freezes the images as snapshot `name` of the tenant of `keys`, in the store's active root.
 /// Without `replace`: kExists if the name is taken, at the start or by somebody else meanwhile.
 /// kInvalid also if an image changed while it was read; kInterrupted if `progress` was cancelled
@@ -89,5 +104,10 @@ struct FreezeResult {
 Result<FreezeResult> freeze(Catalog& catalog, const KeyProvider& keys, std::string_view name,
                             std::span<const SourceImage> images, const FreezeOptions& options,
                             Progress& progress);
+/// The same, the memory laid out hot by a recording, which becomes the new snapshot's working set
+/// too. kInvalid also if there is no memory or it has another size.
+Result<FreezeResult> freeze_hot(Catalog& catalog, const KeyProvider& keys, std::string_view name,
+                                std::span<const SourceImage> images, RecordedLayout layout,
+                                const FreezeOptions& options, Progress& progress);
 
 }  // namespace thaw

@@ -154,6 +154,10 @@ std::string manifest_key(uint64_t root_id, const ManifestId& id) {
   return root_hex(root_id) + "/manifests/" + id.hex();
 }
 
+std::string page_digests_key(uint64_t root_id, const ManifestId& id) {
+  return root_hex(root_id) + "/digests/" + id.hex();
+}
+
 std::string working_set_key(uint64_t root_id, const ManifestId& id) {
   return root_hex(root_id) + "/working_sets/" + id.hex();
 }

@@ -4,6 +4,7 @@
 //   roots/<root>/state           "active\n", "retired\n", "expired\n" or "deleted\n"
 //   <root>/chunks/<aa>/<name>    chunk/FORMAT.md
 //   <root>/manifests/<id>        image/FORMAT.md
+//   <root>/digests/<id>          image/FORMAT.md; page digests of the manifest of that id
 //   <root>/working_sets/<id>     image/FORMAT.md; of the manifest of that id, replaced as one step
 //   names/<tenant>/<name>        a pointer to a manifest, swapped as one step:
 //                                "thaw name v1\nroot <root>\nmanifest <id>\n"
@@ -30,6 +31,7 @@ Result<void> validate_name(std::string_view noun, std::string_view text);
 std::string chunk_key(uint64_t root_id, const ChunkId& id);
 std::string manifest_key(uint64_t root_id, const ManifestId& id);
 std::string working_set_key(uint64_t root_id, const ManifestId& id);
+std::string page_digests_key(uint64_t root_id, const ManifestId& id);
 std::string name_key(std::string_view tenant, std::string_view name);
 
 enum class RootState { kActive, kRetired, kExpired, kDeleted };

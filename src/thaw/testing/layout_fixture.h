@@ -11,7 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "thaw/freeze/diff_file.h"
 #include "thaw/freeze/relayout.h"
+#include "thaw/freeze/snapshot_child.h"
 #include "thaw/freeze/snapshot_export.h"
 #include "thaw/image/working_set.h"
 #include "thaw/testing/freeze_fixture.h"
@@ -56,6 +58,42 @@ struct LayoutFixture : FreezeFixture {
     const Manifest manifest = load(name);
     Progress progress;
     return thaw::relayout(catalog, keys, name, target(name), manifest, options, progress);
+  }
+
+  /// A child of `parent` from a diff file.
+  Result<ChildResult> freeze_diff(std::string_view name, std::string_view parent,
+                                  const std::string& diff, const SourcePaths& others = {},
+                                  const FreezeOptions& options = {}) {
+    const Manifest manifest = load(parent);
+    const Image* memory = manifest.find(ImageKind::kMemory);
+    CHECK(memory != nullptr);
+    ASSIGN_OR_RETURN(const auto source, open_diff(diff, memory->bytes));
+    const std::span<const PageRun> dirty = source->data_runs();
+    return freeze_child_of(name, parent, manifest,
+                           {source.get(), PageRuns(dirty.begin(), dirty.end()), true}, others,
+                           options);
+  }
+
+  /// A child of `parent` from a full memory.
+  Result<ChildResult> freeze_full(std::string_view name, std::string_view parent,
+                                  const std::string& full, const SourcePaths& others = {},
+                                  const FreezeOptions& options = {}) {
+    const Manifest manifest = load(parent);
+    ASSIGN_OR_RETURN(const auto source, ImageFile::open(full, ImageKind::kMemory));
+    return freeze_child_of(name, parent, manifest, {source.get(), std::nullopt, false}, others,
+                           options);
+  }
+
+  Result<ChildResult> freeze_child_of(std::string_view name, std::string_view parent,
+                                      const Manifest& manifest, ChildMemory memory,
+                                      const SourcePaths& others, const FreezeOptions& options) {
+    std::vector<SourceImage> images;
+    if (!others.vmstate.empty() || !others.disks.empty()) {
+      ASSIGN_OR_RETURN(images, open_sources(others));
+    }
+    Progress progress;
+    return freeze_child(catalog, keys, name, {parent, target(parent), manifest}, std::move(memory),
+                        images, options, progress);
   }
 
   /// The whole image, exported; every chunk of it is verified on the way.
