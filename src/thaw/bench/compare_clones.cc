@@ -3,6 +3,7 @@
 // clones: what the memory of one more clone of a snapshot costs when all of them map it from one
 // mount: by what the kernel charges to their mappings of it (Pss: a shared page in equal parts to
 // all who map it), besides the pages that the clone wrote itself.
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -14,6 +15,7 @@ namespace {
 
 constexpr int kClones = 100;
 constexpr int kSmokeClones = 4;
+constexpr size_t kFunctionsMax = 2;  // it is the same for all
 constexpr double kLimitMib = 1;
 
 /// Of the process's mappings of the file, in bytes.
@@ -47,7 +49,7 @@ std::vector<Comparison> compare_clones(ResumeBench& bench, const BenchScale& sca
   if (!BenchMount::unavailable().empty()) return {};
   const int count = scale.smoke ? kSmokeClones : kClones;
   std::vector<double> extra_mib;
-  for (size_t function = 0; function < bench.functions(); ++function) {
+  for (size_t function = 0; function < std::min(bench.functions(), kFunctionsMax); ++function) {
     const BenchMount mount(bench.catalog(), bench.keys(), bench.memory_tier());
     FakeVmmOptions options = bench.snapshot(function).vmm();
     options.backing = FakeBacking::kPrivateFile;

@@ -70,6 +70,22 @@ std::vector<Comparison> bench_resume(const BenchScale& scale) {
                                                   .strategy = Strategy::kChunks})
                               .ms;
                         }));
+  const auto by_pages = [&](bool record) {
+    return [&bench, record](size_t function) {
+      return bench
+          .session(function, {.tier = BenchTier::kMemory,
+                              .layout = Layout::kLinear,
+                              .strategy = Strategy::kOnDemand,
+                              .fill = Fill::kPage,
+                              .record = record})
+          .ms;
+    };
+  };
+  results.push_back(run({.name = "recording",
+                         .what = "resume that is recorded over the same on demand, by pages",
+                         .unit = "ms",
+                         .target = 1.15},
+                        scale.rounds(), by_pages(true), by_pages(false)));
   for (const auto& more : {compare_naive, compare_clones}) {
     const std::vector<Comparison> found = more(bench, scale);
     results.insert(results.end(), found.begin(), found.end());

@@ -72,5 +72,6 @@ std::vector<Comparison> bench_restores(const BenchScale& scale);
 std::vector<Comparison> bench_policies(const BenchScale& scale);
 std::vector<Comparison> bench_resume(const BenchScale& scale);
 std::vector<Comparison> bench_parallel(const BenchScale& scale);
+std::vector<Comparison> bench_diff(const BenchScale& scale);
 
 }  // namespace thaw

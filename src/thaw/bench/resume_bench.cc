@@ -130,6 +130,11 @@ ResumeFigure ResumeBench::session(size_t function, const SessionRun& run) {
   BenchVmm vmm = connect_vmm(options, from.bytes());
   SessionOptions session_options;
   session_options.strategy = run.strategy;
+  session_options.fill = run.fill;
+  std::optional<Recorder> recorder;
+  if (run.record) {
+    session_options.recorder = &recorder.emplace(from.bytes() / kPageBytes, RecorderOptions{});
+  }
   const auto session =
       *Session::start(from.image(run.layout), stack.top(), workers_, std::move(vmm.handshake),
                       std::move(vmm.peer), session_options, [] {});
@@ -137,6 +142,10 @@ ResumeFigure ResumeBench::session(size_t function, const SessionRun& run) {
   figure.ms = ms_of(vmm.process->wait());
   session->stop();
   figure.summary = session->summary();
+  if (recorder) {
+    recorder->stop(RecordEnd::kTold);
+    CHECK(!recorder->recording().touches.empty());
+  }
   // Each chunk was where it was said to be.
   if (run.tier != BenchTier::kOrigin) {
     CHECK(stack.origin().counters().requests == misses_before);

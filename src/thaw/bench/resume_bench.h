@@ -31,6 +31,8 @@ struct SessionRun {
   BenchTier tier = BenchTier::kLocal;
   Layout layout = Layout::kHot;
   Strategy strategy = Strategy::kHot;
+  Fill fill = Fill::kChunk;
+  bool record = false;
 };
 
 /// What a resume took, and what its session counted.
