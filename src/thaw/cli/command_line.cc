@@ -69,6 +69,7 @@ class CommandLine {
     add_key();
     add_freeze();
     add_relayout();
+    add_pack();
     add_ls();
     add_show();
     add_verify();
@@ -177,9 +178,10 @@ class CommandLine {
                         "Threads that " + work + "; 0: by the cores. Else the config");
   }
 
-  static void add_share(CLI::App& app, std::optional<double>& out) {
-    app.add_option("--share", out,
-                   "Pages that at least this share of the recordings have; default 0.5, 0: all")
+  static CLI::Option* add_share(CLI::App& app, std::optional<double>& out) {
+    return app
+        .add_option("--share", out,
+                    "Pages that at least this share of the recordings have; default 0.5, 0: all")
         ->type_name("SHARE")
         ->check(CLI::Range(0.0, 1.0));
   }
@@ -259,6 +261,8 @@ class CommandLine {
             "A power of two from 16KiB to 4MiB; default 512KiB")
         ->type_name("SIZE");
     add_threads(verb, freeze_.threads, "read and seal");
+    add_freeze_layout(verb);
+    add_freeze_child(verb);
     verb.add_flag("--replace", freeze_.replace, "Take the name over if it is taken");
     verb.add_flag("--prime-zone", freeze_.prime_zone,
                   "Then fill the zone's cache servers with it, as `thaw warm --zone` does");
@@ -266,6 +270,76 @@ class CommandLine {
                     "A note kept in the snapshot; may be repeated")
         ->type_name("KEY=VALUE")
         ->allow_extra_args(false);
+  }
+
+  void add_freeze_layout(CLI::App& verb) {
+    const std::string group = "Layout";
+    verb.add_option("--working-set", freeze_.working_set,
+                    "Lay the memory out hot at once, by what was recorded with this snapshot of "
+                    "the same function and memory size")
+        ->type_name(kSnapshotType)
+        ->group(group);
+    add_share(verb, freeze_.share)->group(group);
+    verb.add_flag("--page-digests", freeze_.page_digests,
+                  "Keep a digest of each page, so that a child can be frozen from a full memory "
+                  "without reading this snapshot. Else the config")
+        ->group(group);
+  }
+
+  void add_freeze_child(CLI::App& verb) {
+    const std::string group = "A snapshot from an earlier one";
+    verb.add_option("--parent", freeze_.parent,
+                    "What did not change since this snapshot is taken from it. With --diff, with "
+                    "--memory (compared page by page) or with --live. Disks that are not given are "
+                    "the parent's")
+        ->type_name(kSnapshotType)
+        ->group(group);
+    add_file(verb, "--diff", freeze_.diff,
+             "A diff of the memory as Firecracker writes it: holes are unchanged pages")
+        ->group(group);
+    verb.add_option("--writer", freeze_.writer,
+                    "Who wrote the diff, for instance firecracker-1.14.2; some versions write "
+                    "broken diffs of memories above 3 GiB")
+        ->type_name("NAME")
+        ->group(group);
+    verb.add_option_function<std::string>(
+            "--live",
+            [this](const std::string& text) {
+              const Result<uint64_t> pid = parse_count(text, 1, INT32_MAX);
+              if (!pid) throw CLI::ValidationError("--live", pid.error().message);
+              freeze_.live_pid = *pid;
+            },
+            "Read the memory from this VMM's process; the VM must be paused")
+        ->type_name("PID")
+        ->group(group);
+    verb.add_option("--region", freeze_.regions,
+                    "Where a part of the memory is in that process; may be repeated")
+        ->type_name("ADDRESS:BYTES:OFFSET")
+        ->allow_extra_args(false)
+        ->group(group);
+  }
+
+  void add_pack() {
+    CLI::App& verb = add_verb(
+        app_, "pack",
+        "Copy a snapshot's recorded pages into chunks of their own, as some restore strategies "
+        "want them. Reap: in order of first touch. Faasnap: in groups of 1,024 pages by first "
+        "touch, sorted by address, small gaps filled. Replaces the pack of that kind.",
+        "  thaw pack web --kind reap",
+        [this](const Settings& s, Output& o) { return run_pack(s, pack_, o); });
+    add_snapshot(verb, pack_.name, "The snapshot");
+    verb.add_option_function<std::string>(
+            "--kind",
+            [this](const std::string& word) {
+              pack_.kind = word == "reap" ? PackKind::kReap : PackKind::kFaasnap;
+            },
+            "For which strategy; default reap")
+        ->check(CLI::IsMember({"reap", "faasnap"}));
+    add_count<uint64_t>(verb, "--gap", pack_.gap_pages, 0, 1024,
+                        "Faasnap: fill gaps of up to so many pages; default 0, as for remote "
+                        "storage; 32 was published for a local disk");
+    add_share(verb, pack_.share);
+    add_threads(verb, pack_.threads, "read and seal");
   }
 
   void add_relayout() {
@@ -542,6 +616,7 @@ class CommandLine {
   KeyRotateRequest rotate_;
   FreezeRequest freeze_;
   RelayoutRequest relayout_;
+  PackRequest pack_;
   LsRequest ls_;
   ShowRequest show_;
   VerifyRequest verify_;

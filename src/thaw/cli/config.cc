@@ -17,6 +17,7 @@ Result<void> validate_memory(uint64_t bytes_max) {
 Result<void> read_freeze(ConfigSection section, Config& config) {
   section.size("chunk_size", config.freeze.chunk_bytes, validate_chunk_bytes);
   section.count("threads", 0, kConfigThreadsMax, config.freeze.threads);
+  section.flag("page_digests", config.freeze.page_digests);
   return section.finish();
 }
 

@@ -9,7 +9,7 @@
 //                                      prefault = "none"               allow_other = false
 //   [freeze]                           fill = "chunk"                  isolate_writers = false
 //   chunk_size = "512KiB"              handshake_timeout_ms = 10000    name_timeout_s = 1.0
-//                                      strategy = "auto"
+//   page_digests = false               strategy = "auto"
 //                                      prefetch_lanes = 48
 //   threads = 0                        fault_core = 2 (none: any)      readahead_kb = 1024
 //                                      fetch_timeout_ms = 30000
@@ -56,7 +56,7 @@ struct Config {
   std::optional<std::string> store;
   std::optional<std::string> tenant;
   std::optional<std::string> keyring;
-  FreezeOptions freeze;       // chunk_bytes, threads
+  FreezeOptions freeze;       // chunk_bytes, threads, page_digests
   PageServerOptions restore;  // session.prefault, session.fill, handshake_timeout_ms
   WorkerOptions restore_workers;
   RecorderOptions record;

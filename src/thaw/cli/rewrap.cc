@@ -8,6 +8,7 @@
 #include "thaw/base/name.h"
 #include "thaw/cli/workspace.h"
 #include "thaw/image/manifest.h"
+#include "thaw/store/stored_page_digests.h"
 #include "thaw/store/stored_working_set.h"
 
 namespace thaw {
@@ -47,6 +48,17 @@ Result<void> rewrap_working_set(Catalog& catalog, const KeyProvider& keys, const
   return {};
 }
 
+/// Takes the page digests along. Damaged ones are dropped without a word: they only save time.
+Result<void> rewrap_page_digests(Catalog& catalog, const KeyProvider& keys, const NameTarget& from,
+                                 const NameTarget& to, ByteSpan manifest_bytes) {
+  ASSIGN_OR_RETURN(const Manifest manifest, decode_manifest(manifest_bytes, keys));
+  const Image* memory = manifest.find(ImageKind::kMemory);
+  if (memory == nullptr) return {};
+  const Result<void> copied = copy_page_digests(catalog, keys, from, to, memory->map.data_pages());
+  if (copied || !is_damage(copied.error().code)) return copied;
+  return {};
+}
+
 /// Rewraps one manifest and rebinds its names. True if it was not under the active key.
 Result<bool> rewrap_one(Catalog& catalog, const KeyProvider& keys, const NameTarget& old,
                         const std::vector<std::string>& names, RewrapReport& report) {
@@ -57,6 +69,7 @@ Result<bool> rewrap_one(Catalog& catalog, const KeyProvider& keys, const NameTar
   const NameTarget target{old.root_id, manifest_id(rewrapped)};
   TRY(catalog.write_manifest(target, rewrapped));
   TRY(rewrap_working_set(catalog, keys, old, target, names.front(), report));
+  TRY(rewrap_page_digests(catalog, keys, old, target, bytes));
   for (const std::string& name : names) {
     const Result<NameTarget> now = catalog.resolve(keys.tenant(), name);
     if (!now && now.error().code == ErrorCode::kNotFound) continue;
@@ -91,9 +104,10 @@ Result<RewrapReport> rewrap_tenant(Catalog& catalog, const KeyProvider& keys) {
   ASSIGN_OR_RETURN(const auto after, names_by_manifest(catalog, keys.tenant()));
   for (const Place& place : replaced) {
     if (after.contains(place)) continue;
-    // The manifest last: as long as it is there, collection takes the other for needed.
+    // The manifest last: as long as it is there, collection takes the others for needed.
     for (const std::string& key :
-         {working_set_key(place.first, place.second), manifest_key(place.first, place.second)}) {
+         {working_set_key(place.first, place.second), page_digests_key(place.first, place.second),
+          manifest_key(place.first, place.second)}) {
       const Result<void> removed = catalog.store().remove(key);
       if (!removed) report.failures.push_back(removed.error());
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/cli/amount_text.h"
 #include "thaw/cli/foreground_job.h"
+#include "thaw/cli/freeze_child_job.h"
+#include "thaw/cli/recorded_snapshot.h"
 #include "thaw/cli/text_table.h"
 #include "thaw/cli/verbs.h"
 #include "thaw/cli/workspace.h"
@@ -17,6 +19,7 @@ Result<FreezeOptions> freeze_options(const Settings& settings, const FreezeReque
   }
   if (request.threads) options.threads = static_cast<unsigned>(*request.threads);
   options.replace = request.replace;
+  options.page_digests |= request.page_digests;
   for (const std::string& text : request.annotations) {
     ASSIGN_OR_RETURN(auto annotation, split_pair("--annotate", text));
     options.annotations.push_back(std::move(annotation));
@@ -62,29 +65,63 @@ void report(const FreezeRequest& request, const FreezeOptions& options, const Fr
       .set("seconds", stats.seconds);
 }
 
-}  // namespace
-
-Result<void> run_freeze(const Settings& settings, const FreezeRequest& request, Output& out) {
-  TRY(validate_name("snapshot name", request.name));
-  ASSIGN_OR_RETURN(const FreezeOptions options, freeze_options(settings, request));
-  WarmRequest prime{.name = request.name, .zone = true};
-  if (request.prime_zone) {
-    ASSIGN_OR_RETURN(prime, checked_warm_request(settings, prime));
-  }
+Result<std::vector<SourceImage>> open_images(const FreezeRequest& request) {
   SourcePaths paths{request.memory, request.vmstate, {}};
   for (const std::string& text : request.disks) {
     ASSIGN_OR_RETURN(auto disk, split_pair("--disk", text));
     paths.disks.push_back(std::move(disk));
   }
-  ASSIGN_OR_RETURN(const auto images, open_sources(paths));
-  ASSIGN_OR_RETURN(Workspace workspace, Workspace::open(settings));
+  return open_sources(paths);
+}
+
+Result<void> freeze_whole(Workspace& workspace, const FreezeRequest& request,
+                          std::span<const SourceImage> images, const FreezeOptions& options,
+                          Output& out) {
+  std::optional<RecordedLayout> layout;
+  if (!request.working_set.empty()) {
+    Result<RecordedSnapshot> recorded =
+        open_recorded(workspace.catalog(), workspace.keys(), request.working_set);
+    if (!recorded) return fail(std::move(recorded).error().with_context("--working-set"));
+    const uint64_t bytes = recorded->snapshot.manifest.find(ImageKind::kMemory)->bytes;
+    layout = RecordedLayout{std::move(recorded->recorded), bytes,
+                            request.share.value_or(kStableShareDefault)};
+  }
   FreezeResult result;
   {
     ASSIGN_OR_RETURN(const auto job, ForegroundJob::start("freeze " + request.name, out));
-    ASSIGN_OR_RETURN(result, freeze(workspace.catalog(), workspace.keys(), request.name, images,
-                                    options, job->progress()));
+    Catalog& catalog = workspace.catalog();
+    if (layout) {
+      ASSIGN_OR_RETURN(result, freeze_hot(catalog, workspace.keys(), request.name, images,
+                                          std::move(*layout), options, job->progress()));
+    } else {
+      ASSIGN_OR_RETURN(result, freeze(catalog, workspace.keys(), request.name, images, options,
+                                      job->progress()));
+    }
   }
   report(request, options, result, workspace.catalog().store(), out);
+  return {};
+}
+
+}  // namespace
+
+Result<void> run_freeze(const Settings& settings, const FreezeRequest& request, Output& out) {
+  TRY(validate_name("snapshot name", request.name));
+  TRY(check_child_request(request));
+  ASSIGN_OR_RETURN(const FreezeOptions options, freeze_options(settings, request));
+  WarmRequest prime{.name = request.name, .zone = true};
+  if (request.prime_zone) {
+    ASSIGN_OR_RETURN(prime, checked_warm_request(settings, prime));
+  }
+  std::vector<SourceImage> images;
+  if (request.parent.empty()) {
+    ASSIGN_OR_RETURN(images, open_images(request));
+  }
+  ASSIGN_OR_RETURN(Workspace workspace, Workspace::open(settings));
+  if (request.parent.empty()) {
+    TRY(freeze_whole(workspace, request, images, options, out));
+  } else {
+    TRY(freeze_child_job(workspace, request, options, out));
+  }
   if (!request.prime_zone) return {};
   ASSIGN_OR_RETURN(const OpenedSnapshot snapshot,
                    open_snapshot(workspace.catalog(), workspace.keys(), request.name));

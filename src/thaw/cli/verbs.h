@@ -15,7 +15,9 @@
 #include "thaw/base/result.h"
 #include "thaw/cli/output.h"
 #include "thaw/cli/settings.h"
+#include "thaw/freeze/live_memory.h"
 #include "thaw/image/manifest.h"
+#include "thaw/image/working_set.h"
 
 namespace thaw {
 
@@ -43,8 +45,31 @@ struct FreezeRequest {
   bool replace = false;
   bool prime_zone = false;               // fill the zone with it afterwards
   std::vector<std::string> annotations;  // KEY=VALUE
+  bool page_digests = false;
+  // Hot at once, by an earlier snapshot's recording:
+  std::string working_set;
+  std::optional<double> share;
+  // A child:
+  std::string parent;
+  std::string diff;
+  std::string writer;  // of the diff: "firecracker-1.14.2"
+  std::optional<uint64_t> live_pid;
+  std::vector<std::string> regions;  // ADDRESS:BYTES:OFFSET
 };
 Result<void> run_freeze(const Settings& settings, const FreezeRequest& request, Output& out);
+
+/// "ADDRESS:BYTES:OFFSET", each a number in decimal or, behind 0x, in hexadecimal; kInvalid for
+/// anything else.
+Result<LiveRegion> parse_region(std::string_view text);
+
+struct PackRequest {
+  std::string name;
+  PackKind kind = PackKind::kReap;
+  uint64_t gap_pages = 0;
+  std::optional<double> share;
+  std::optional<uint64_t> threads;
+};
+Result<void> run_pack(const Settings& settings, const PackRequest& request, Output& out);
 
 struct RelayoutRequest {
   std::string name;

@@ -31,4 +31,14 @@ Result<void> put_page_digests(Catalog& catalog, const KeyProvider& keys, const N
   return catalog.store().replace(page_digests_key(target.root_id, target.manifest), bytes);
 }
 
+Result<void> copy_page_digests(Catalog& catalog, const KeyProvider& keys, const NameTarget& from,
+                               const NameTarget& to, uint64_t data_pages) {
+  CHECK(from.root_id == to.root_id);
+  ASSIGN_OR_RETURN(std::optional<PageDigests> digests,
+                   open_page_digests(catalog, keys, from, data_pages));
+  if (!digests) return {};
+  digests->manifest = to.manifest;
+  return put_page_digests(catalog, keys, to, *digests);
+}
+
 }  // namespace thaw

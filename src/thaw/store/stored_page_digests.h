@@ -26,4 +26,10 @@ Result<std::optional<PageDigests>> open_page_digests(const Catalog& catalog,
 Result<void> put_page_digests(Catalog& catalog, const KeyProvider& keys, const NameTarget& target,
                               const PageDigests& digests);
 
+/// Gives `to` a copy of the digests of `from`, sealed under the active master key; nothing if
+/// `from` has none. For a manifest whose bytes changed and whose content did not. Both are of one
+/// root. Errors as of open_page_digests().
+Result<void> copy_page_digests(Catalog& catalog, const KeyProvider& keys, const NameTarget& from,
+                               const NameTarget& to, uint64_t data_pages);
+
 }  // namespace thaw
