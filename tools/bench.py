@@ -26,7 +26,7 @@ OUTPUT = ROOT / "build/bench"
 MIB = 1 << 20
 FREEZE_RSS_MAX_MIB = 256
 ROUNDS = 3
-VM_ROUNDS = 5
+VM_ROUNDS = 3
 
 
 def write_random(path: Path, mebibytes: int):

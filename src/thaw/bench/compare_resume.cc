@@ -51,7 +51,8 @@ std::vector<Comparison> bench_resume(const BenchScale& scale) {
   results.push_back(run({.name = "resume_origin",
                          .what = "hot from the origin over on-demand, linear chunks, there",
                          .unit = "ms",
-                         .target = 0.05},
+                         .target = 0.05,
+                         .warm_up = false},
                         kOriginRounds, hot(BenchTier::kOrigin), [&](size_t function) {
                           return bench
                               .session(function, {.tier = BenchTier::kOrigin,
