@@ -344,6 +344,7 @@ TEST_F(CliTest, EveryHelpStandsAlone) {
                                              {"export"},
                                              {"rm"},
                                              {"restore"},
+                                             {"record"},
                                              {"mount"},
                                              {"doctor"},
                                              {"completion"}}) {

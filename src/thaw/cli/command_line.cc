@@ -450,8 +450,10 @@ class CommandLine {
                     "everything else, after which the VM needs nobody. Default none")
         ->check(CLI::IsMember({"none", "all"}));
     verb.add_option("--fill", restore_.fill,
-                    "What a fault installs: the chunk of its page, or the page. Default chunk")
-        ->check(CLI::IsMember({"chunk", "page"}));
+                    "What a fault installs. page: its page; around: and its neighbours, 64 KiB; "
+                    "chunk: all of its chunk. auto, the default: chunk where nothing is loaded "
+                    "ahead, else around")
+        ->check(CLI::IsMember({"auto", "page", "around", "chunk"}));
     add_count<uint64_t>(verb, "--sessions", restore_.sessions, 0, 1'000'000'000,
                         "End after so many VMMs; 0: serve until a signal. Default 1");
     add_count<int>(verb, "--fault-core", restore_.fault_core, 0, kConfigCoreMax,

@@ -25,7 +25,8 @@ Result<void> read_restore(ConfigSection section, Config& config) {
   section.size("memory_tier_bytes", config.restore_memory_bytes, validate_memory);
   section.count("threads", 0, kConfigThreadsMax, config.restore_workers.threads);
   section.choice("prefault", "\"none\", \"all\"", parse_prefault, config.restore.session.prefault);
-  section.choice("fill", "\"chunk\", \"page\"", parse_fill, config.restore.session.fill);
+  section.choice("fill", "\"auto\", \"page\", \"around\", \"chunk\"", parse_fill,
+                 config.restore.session.fill);
   section.choice("strategy", kStrategyWords, parse_strategy_choice,
                  config.restore.session.strategy);
   section.count("prefetch_lanes", 1, 4096, config.restore.session.prefetch_lanes);
@@ -129,6 +130,8 @@ std::optional<std::optional<Strategy>> parse_strategy_choice(std::string_view wo
 }
 
 std::optional<Fill> parse_fill(std::string_view word) {
+  if (word == "auto") return Fill::kAuto;
+  if (word == "around") return Fill::kAround;
   if (word == "chunk") return Fill::kChunk;
   if (word == "page") return Fill::kPage;
   return std::nullopt;

@@ -7,7 +7,7 @@
 //   tenant = "default"                 memory_tier_bytes = "256MiB"    memory_tier_bytes = "256MiB"
 //   keyring = "/etc/thaw/keys"         threads = 0                     threads = 8
 //                                      prefault = "none"               allow_other = false
-//   [freeze]                           fill = "chunk"                  isolate_writers = false
+//   [freeze]                           fill = "auto"                   isolate_writers = false
 //   chunk_size = "512KiB"              handshake_timeout_ms = 10000    name_timeout_s = 1.0
 //   page_digests = false               strategy = "auto"
 //                                      prefetch_lanes = 48

@@ -18,6 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   CHECK(config->freeze.validate().has_value());
   CHECK(config->restore.validate().has_value());
   CHECK(config->restore_workers.validate().has_value());
+  CHECK(config->record.validate().has_value());
   CHECK(config->mount.validate().has_value());
   CHECK(config->tiers.validate().has_value());
   return 0;

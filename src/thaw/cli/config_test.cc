@@ -33,6 +33,10 @@ prefault = "all"
 fill = "chunk"
 fault_core = 2
 handshake_timeout_ms = 250
+[record]
+quiet_ms = 500
+limit_pages = 1000
+limit_s = 30
 [mount]
 memory_tier_bytes = "1GiB"
 threads = 2
@@ -51,9 +55,12 @@ readahead_kb = 512
   EXPECT_EQ(config.restore_memory_bytes, 64u << 20);
   EXPECT_EQ(config.restore_workers.threads, 4u);
   EXPECT_EQ(config.restore.session.prefault, Prefault::kAll);
-  EXPECT_EQ(config.restore.session.fill, Fill::kChunk);
+  EXPECT_EQ(config.restore.session.fill, Fill::kAuto);
   EXPECT_EQ(config.restore.session.fault_core, 2);
   EXPECT_EQ(config.restore.handshake_timeout_ms, 250u);
+  EXPECT_EQ(config.record.quiet_ms, 500u);
+  EXPECT_EQ(config.record.pages_max, 1000u);
+  EXPECT_EQ(config.record.time_max_s, 30u);
   EXPECT_EQ(config.mount_memory_bytes, 1u << 30);
   EXPECT_EQ(config.mount.threads, 2u);
   EXPECT_TRUE(config.mount.allow_other);
@@ -100,6 +107,9 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[restore]\nmemory_tier_bytes = 1", "line 2", "restore.memory_tier_bytes"},
         Wrong{"[restore]\nhandshake_timeout_ms = 0", "line 2", "restore.handshake_timeout_ms"},
         Wrong{"[restore]\nfault_core = -1", "line 2", "restore.fault_core"},
+        Wrong{"[record]\nlimit_s = 0", "line 2", "record.limit_s"},
+        Wrong{"[record]\nlimit_pages = 16777217", "line 2", "record.limit_pages"},
+        Wrong{"[record]\nquiet_ms = -1", "line 2", "record.quiet_ms"},
         Wrong{"[mount]\nallow_other = 1", "line 2", "mount.allow_other"},
         Wrong{"[mount]\nname_timeout_s = -1", "line 2", "mount.name_timeout_s"},
         Wrong{"[mount]\nname_timeout_s = nan", "line 2", "mount.name_timeout_s"},

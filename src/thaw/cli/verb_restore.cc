@@ -24,7 +24,7 @@ Result<PageServerOptions> server_options(const Settings& settings, const Restore
   }
   if (request.fill) {
     const auto fill = parse_fill(*request.fill);
-    if (!fill) return fail(ErrorCode::kInvalid, "--fill is chunk or page");
+    if (!fill) return fail(ErrorCode::kInvalid, "--fill is auto, page, around or chunk");
     options.session.fill = *fill;
   }
   if (request.fault_core) options.session.fault_core = *request.fault_core;

@@ -176,8 +176,4 @@ std::unique_ptr<FillUnits> make_fill_units(const ResumeImage& image, GuestMemory
   return std::make_unique<HugeUnits>(image, memory);
 }
 
-size_t scratch_pages_for(const GuestMemory& memory) {
-  return static_cast<size_t>(std::max(kInstallBatchPages, memory.unit_pages()));
-}
-
 }  // namespace thaw

@@ -48,7 +48,5 @@ inline constexpr uint64_t kZeroRunPagesMax = 512;
 
 /// The units that fit the VMM's pages: chunks, or huge pages. Borrows both.
 std::unique_ptr<FillUnits> make_fill_units(const ResumeImage& image, GuestMemory& memory);
-/// The scratch that their installing members need, in pages.
-size_t scratch_pages_for(const GuestMemory& memory);
 
 }  // namespace thaw

@@ -86,6 +86,7 @@ struct FillContext {
   FillHost& host;
   Gate& gate;  // every fetch and task under way holds a pass
   Fetches& fetches;
+  FillCounters& counters;
 };
 
 class Filler {
@@ -95,8 +96,6 @@ class Filler {
   /// Serves a fault on the event thread, with the install gate open. Never waits for I/O. `page` is
   /// the first of its unit of installation (GuestMemory::unit_pages).
   virtual void fault(uint64_t page) = 0;
-
-  virtual const FillCounters& counters() const = 0;
 };
 
 /// Zero pages are cheap to install in runs (0.1 us a page), so a fault on one takes its neighbours

@@ -1,32 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/resume/page_filler.h"
 
+#include <algorithm>
+#include <array>
+
 #include "thaw/base/check.h"
 #include "thaw/chunk/sealed_chunk.h"
+#include "thaw/resume/slot_install.h"
 
 namespace thaw {
 
-PageFiller::PageFiller(const FillContext& context, size_t chunks_max, uint64_t zero_window_pages)
+PageFiller::PageFiller(const FillContext& context, const PageFillOptions& options)
     : context_(context),
-      chunks_max_(chunks_max),
-      zero_window_pages_(zero_window_pages),
-      scratch_(1),
+      options_(options),
+      scratch_(context.scratch),
       held_(context.image.chunk_count()) {
-  CHECK(context.memory.unit_pages() == 1 && chunks_max > 0);
+  CHECK(context.memory.unit_pages() == 1 && options.held_chunks_max > 0);
+  CHECK(options.around_pages > 0 && options.around_pages <= kInstallBatchPages);
 }
 
 void PageFiller::fault(uint64_t page) {
   const PageLocation location = context_.image.map().locate(page);
   if (location.zero || context_.memory.is_removed(page)) {
-    counters_.zero_faults.fetch_add(1, std::memory_order_relaxed);
+    context_.counters.zero_faults.fetch_add(1, std::memory_order_relaxed);
     settle(context_.host, page,
-           place_zero_fault(context_.image, context_.memory, page, zero_window_pages_),
+           place_zero_fault(context_.image, context_.memory, page, options_.zero_window_pages),
            [this, page] { fault(page); });
     return;
   }
-  if (wake_stale(context_.memory, page, counters_)) return;
+  if (wake_stale(context_.memory, page, context_.counters)) return;
   if (const Chunk* chunk = held_[location.chunk].get()) {
-    counters_.hits.fetch_add(1, std::memory_order_relaxed);
+    context_.counters.hits.fetch_add(1, std::memory_order_relaxed);
     serve(page, location, *chunk);
     return;
   }
@@ -34,31 +38,50 @@ void PageFiller::fault(uint64_t page) {
 }
 
 void PageFiller::serve(uint64_t page, const PageLocation& location, const Chunk& chunk) {
-  scratch_.cipher.set_key(context_.image.manifest().chunk_key(location.chunk));
-  decrypt_pages(scratch_.cipher, chunk.ciphertext(), location.slot, 1, scratch_.plain.data());
+  (*scratch_).cipher.set_key(context_.image.manifest().chunk_key(location.chunk));
+  decrypt_pages((*scratch_).cipher, chunk.ciphertext(), location.slot, 1, (*scratch_).plain.data());
   // The event thread is the one that closes the install gate, so it need not pass it.
-  const PlaceResult result = context_.memory.place_faulting(page, scratch_.plain.data());
+  const PlaceResult result = context_.memory.place_faulting(page, (*scratch_).plain.data());
   if (result.placed != Placed::kDone) {
     settle(context_.host, page, result, [this, page] { fault(page); });
+  } else if (options_.around_pages > 1) {
+    serve_neighbours(page, location.chunk, chunk.ciphertext());
   }
+}
+
+// The guest runs on already; what becomes of the neighbours is not worth a retry.
+void PageFiller::serve_neighbours(uint64_t page, uint32_t chunk, ByteSpan ciphertext) {
+  const PageMap& map = context_.image.map();
+  const uint64_t begin = align_down(page, options_.around_pages);
+  const uint64_t count = std::min(options_.around_pages, map.page_count() - begin);
+  std::array<SlotRun, kInstallBatchPages> runs;
+  size_t found = 0;
+  map.for_each_run(begin, count, [&](uint64_t at, const PageLocation& location) {
+    if (location.zero || location.chunk != chunk) return;
+    runs[found++] = {static_cast<uint32_t>(at), location.slot,
+                     static_cast<uint32_t>(location.count)};
+  });
+  const PlaceResult result =
+      install_slots(context_.memory, ciphertext, std::span(runs).first(found), *scratch_);
+  if (result.placed == Placed::kGone) context_.host.vmm_gone();
 }
 
 void PageFiller::fault_absent(uint64_t page, const PageLocation& location) {
   const uint32_t number = location.chunk;
   if (const auto found = waiting_.find(number); found != waiting_.end()) {
-    counters_.joined.fetch_add(1, std::memory_order_relaxed);
+    context_.counters.joined.fetch_add(1, std::memory_order_relaxed);
     found->second.push_back(page);
     return;
   }
-  counters_.chunks.fetch_add(1, std::memory_order_relaxed);
+  context_.counters.chunks.fetch_add(1, std::memory_order_relaxed);
   const Manifest& manifest = context_.image.manifest();
   if (ChunkRef ref = context_.source.lookup(manifest.clear.chunks[number].id)) {
-    counters_.hits.fetch_add(1, std::memory_order_relaxed);
+    context_.counters.hits.fetch_add(1, std::memory_order_relaxed);
     serve(page, location, *ref);
     hold(number, std::move(ref));
     return;
   }
-  counters_.misses.fetch_add(1, std::memory_order_relaxed);
+  context_.counters.misses.fetch_add(1, std::memory_order_relaxed);
   // Shared because completions are copied.
   const auto pass = std::make_shared<Gate::Pass>(context_.gate.enter());
   if (!*pass) return;
@@ -90,7 +113,7 @@ void PageFiller::arrive(uint32_t chunk, const Result<ChunkRef>& result) {
 }
 
 void PageFiller::hold(uint32_t chunk, ChunkRef ref) {
-  if (order_.size() == chunks_max_) {
+  if (order_.size() == options_.held_chunks_max) {
     held_[order_.front()].reset();
     order_.pop_front();
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// PageFiller: installs just the page that the guest asks for. Chunks stay as ciphertext while they
-// are wanted; a fault whose chunk is held costs one page's decryption and one install, with no
-// lock, no allocation and no clock. The thrifty way where guests touch little of what their chunks
-// hold.
+// PageFiller: installs just the page that the guest asks for or, besides, its neighbours. Chunks
+// stay as ciphertext while they are wanted; a fault whose chunk is held costs one page's decryption
+// and one install, with no lock, no allocation and no clock. The thrifty way where guests touch
+// little of what their chunks hold.
 #pragma once
 
 #include <deque>
@@ -14,30 +14,36 @@
 
 namespace thaw {
 
+/// A fault may bring along those of its chunk's pages that are in its aligned window of so many
+/// pages: as many as Linux maps around a fault on a file (fault_around_bytes).
+inline constexpr uint64_t kFaultAroundPages = 16;
+
+struct PageFillOptions {
+  size_t held_chunks_max = 512;                   // first in, first out
+  uint64_t zero_window_pages = kZeroWindowPages;  // of place_zero_fault()
+  uint64_t around_pages = 1;                      // 1: none; at most kInstallBatchPages
+};
+
 /// All state belongs to the event thread; completions reach it through FillHost::retry().
 class PageFiller final : public Filler {
  public:
-  /// Holds at most `chunks_max` chunks, first in first out. `zero_window_pages` as of
-  /// place_zero_fault().
-  PageFiller(const FillContext& context, size_t chunks_max, uint64_t zero_window_pages);
+  PageFiller(const FillContext& context, const PageFillOptions& options);
 
   void fault(uint64_t page) override;
-  const FillCounters& counters() const override { return counters_; }
 
  private:
   void serve(uint64_t page, const PageLocation& location, const Chunk& chunk);
+  void serve_neighbours(uint64_t page, uint32_t chunk, ByteSpan ciphertext);
   void fault_absent(uint64_t page, const PageLocation& location);
   void hold(uint32_t chunk, ChunkRef ref);
   void arrive(uint32_t chunk, const Result<ChunkRef>& result);
 
   FillContext context_;
-  const size_t chunks_max_;
-  const uint64_t zero_window_pages_;
-  Scratch scratch_;
+  const PageFillOptions options_;
+  ScratchPool::Loan scratch_;
   std::vector<ChunkRef> held_;                                   // by chunk number
   std::deque<uint32_t> order_;                                   // of the held ones, oldest first
   std::unordered_map<uint32_t, std::vector<uint64_t>> waiting_;  // pages by the chunk on its way
-  FillCounters counters_;
 };
 
 }  // namespace thaw

@@ -46,6 +46,7 @@ Result<std::unique_ptr<PageServer>> PageServer::create(std::string socket_path,
                                                        Observer observer) {
   TRY(options.validate());
   // Made before the first VMM comes, for whom it would be time lost.
+  image->scratch().prepare(std::max(1u, std::thread::hardware_concurrency()) + 1);
   TRY(image->plan(options.session.strategy.value_or(default_strategy(*image))));
   ASSIGN_OR_RETURN(Fd wake, event_fd());
   ASSIGN_OR_RETURN(Fd listener, listen_unix(socket_path));

@@ -109,12 +109,17 @@ void Prefetcher::add_rest_steps() {
 }
 
 void Prefetcher::start() {
-  const size_t plan_lanes = std::min<size_t>(options_.lanes, plan_steps_);
-  const size_t lanes = std::max<size_t>(plan_lanes, options_.rest ? options_.rest_lanes : 0);
-  for (unsigned i = 0; i < lanes; ++i) {
-    auto lane = std::make_shared<Lane>(Lane{i, context_.gate.enter()});
-    if (lane->pass) continue_lane(lane);
+  const size_t wanted = std::min<size_t>(options_.cores, plan_steps_);
+  for (size_t i = std::max<size_t>(wanted, options_.rest ? options_.rest_lanes : 0); i > 0; --i) {
+    add_lane();
   }
+}
+
+void Prefetcher::add_lane() {
+  const unsigned number = lanes_.fetch_add(1, std::memory_order_relaxed);
+  if (number >= std::max(options_.lanes, options_.rest_lanes)) return;
+  auto lane = std::make_shared<Lane>(Lane{number, context_.gate.enter()});
+  if (lane->pass) continue_lane(lane);
 }
 
 bool Prefetcher::complete() const {
@@ -157,14 +162,23 @@ void Prefetcher::run_lane(const LaneRef& lane) {
   if (at >= plan_steps_ && lane->number >= options_.rest_lanes) return;
   const size_t step = next_step_.fetch_add(1, std::memory_order_relaxed);
   if (step >= steps_.size()) return;
+  if (run_step(step, lane)) {
+    end_step(step, lane);
+  } else {
+    add_lane();
+  }
+}
+
+bool Prefetcher::run_step(size_t step, const LaneRef& lane) {
   switch (steps_[step].kind) {
     case Step::Kind::kUnit:
-      return units_->prefetch(steps_[step].index, [this, step, lane] { end_step(step, lane); });
+      return !units_->prefetch(steps_[step].index, [this, step, lane] { end_step(step, lane); });
     case Step::Kind::kSlice:
       return load_slice(step, lane);
     case Step::Kind::kZeros:
       return place_zeros(step, 0, lane);
   }
+  return true;
 }
 
 void Prefetcher::end_step(size_t step, const LaneRef& lane) {
@@ -175,7 +189,7 @@ void Prefetcher::end_step(size_t step, const LaneRef& lane) {
   continue_lane(lane);
 }
 
-void Prefetcher::load_slice(size_t step, const LaneRef& lane) {
+bool Prefetcher::load_slice(size_t step, const LaneRef& lane) {
   const auto load = std::make_shared<SliceLoad>();
   load->step = step;
   load->lane = lane;
@@ -195,7 +209,8 @@ void Prefetcher::load_slice(size_t step, const LaneRef& lane) {
         context_.fetches.end();
         if (result) {
           load->chunk = std::move(*result);
-          return install_slice(load);
+          if (install_slice(load)) end_step(load->step, load->lane);
+          return;
         }
         // If the guest ever wants these pages, they are fetched for it.
         if (counters_.errors.fetch_add(1, std::memory_order_relaxed) == 0) {
@@ -204,27 +219,26 @@ void Prefetcher::load_slice(size_t step, const LaneRef& lane) {
         }
         end_step(load->step, load->lane);
       });
+  return false;
 }
 
-void Prefetcher::install_slice(const std::shared_ptr<SliceLoad>& load) {
-  if (context_.host.stopping()) return;
+bool Prefetcher::install_slice(const std::shared_ptr<SliceLoad>& load) {
+  if (context_.host.stopping()) return false;
   const PlaceResult result = [&] {
     ScratchPool::Loan scratch(context_.scratch);
     (*scratch).cipher.set_key(load->key);
     return install_slots(context_.memory, load->chunk->ciphertext(), load->slice->runs, *scratch,
                          wake_of(load->step));
   }();
-  const auto again = [this, load] {
-    if (!context_.workers.submit([this, load] { install_slice(load); }, /*urgent=*/true)) {
-      install_slice(load);
-    }
+  const auto retry = [this, load] {
+    if (install_slice(load)) end_step(load->step, load->lane);
   };
-  if (settle(context_.host, load->slice->runs.front().page, result, again)) {
-    end_step(load->step, load->lane);
-  }
+  return settle(context_.host, load->slice->runs.front().page, result, [this, retry] {
+    if (!context_.workers.submit(retry, /*urgent=*/true)) retry();
+  });
 }
 
-void Prefetcher::place_zeros(size_t step, uint32_t at, const LaneRef& lane) {
+bool Prefetcher::place_zeros(size_t step, uint32_t at, const LaneRef& lane) {
   for (; at < steps_[step].count; ++at) {
     const PageRun run = zero_runs_[steps_[step].index + at];
     const PlaceResult result = [&] {
@@ -232,16 +246,16 @@ void Prefetcher::place_zeros(size_t step, uint32_t at, const LaneRef& lane) {
       return context_.memory.place_zero(run, wake_of(step));
     }();
     // `lane` in the closure keeps the session's gate from closing before the retry has run.
-    if (!settle(context_.host, run.page, result,
-                [this, step, at, lane] { place_zeros(step, at, lane); })) {
-      return;
-    }
+    const auto retry = [this, step, at, lane] {
+      if (place_zeros(step, at, lane)) end_step(step, lane);
+    };
+    if (!settle(context_.host, run.page, result, retry)) return false;
   }
   if (step >= plan_steps_) {
     rest_zeros_left_.fetch_sub(1, std::memory_order_acq_rel);
     context_.host.progress();
   }
-  end_step(step, lane);
+  return true;
 }
 
 }  // namespace thaw

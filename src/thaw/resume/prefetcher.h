@@ -18,7 +18,8 @@
 namespace thaw {
 
 struct PrefetchOptions {
-  unsigned lanes = 48;      // chunks on their way at once
+  unsigned lanes = 48;      // chunks on their way at once, as far as they must be waited for
+  unsigned cores = 2;       // that may install at once what need not be waited for
   unsigned rest_lanes = 2;  // of the rest
   bool rest = false;        // bring in everything else too
 };
@@ -66,7 +67,8 @@ class Prefetcher {
     uint32_t index = 0;  // of the unit, the slice, or the first of the zero runs
     uint32_t count = 1;  // of zero runs
   };
-  // A lane passes from task to task; shared because tasks are copied.
+  // Has one step under way at a time. There are as many as cores at first, and one more whenever a
+  // lane has to wait. A lane passes from task to task; shared because tasks are copied.
   struct Lane {
     unsigned number = 0;
     Gate::Pass pass;
@@ -77,6 +79,7 @@ class Prefetcher {
   void add_plan_steps();
   void add_units_of_slices();
   void add_rest_steps();
+  void add_lane();
   void run_lane(const LaneRef& lane);
   void continue_lane(const LaneRef& lane);
   /// A guest that is held stays asleep until its faults are answered.
@@ -85,9 +88,11 @@ class Prefetcher {
   }
   void end_step(size_t step, const LaneRef& lane);
 
-  void load_slice(size_t step, const LaneRef& lane);
-  void install_slice(const std::shared_ptr<SliceLoad>& load);
-  void place_zeros(size_t step, uint32_t at, const LaneRef& lane);
+  // True if the step is over already; else end_step() comes later, or has come.
+  bool run_step(size_t step, const LaneRef& lane);
+  bool load_slice(size_t step, const LaneRef& lane);
+  bool install_slice(const std::shared_ptr<SliceLoad>& load);
+  bool place_zeros(size_t step, uint32_t at, const LaneRef& lane);
 
   FillContext context_;
   UnitFiller* const units_;
@@ -99,6 +104,7 @@ class Prefetcher {
   std::vector<Step> steps_;          // those of the plan first
   size_t plan_steps_ = 0;
   size_t units_total_ = 0;  // of the image, if the rest is wanted
+  std::atomic<unsigned> lanes_{0};
   std::atomic<size_t> next_step_{0};
   std::atomic<size_t> plan_steps_left_{0};
   std::atomic<size_t> rest_zeros_left_{0};

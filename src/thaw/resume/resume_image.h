@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ResumeImage: a snapshot opened for resuming: its manifest, its memory image, the way from a chunk
-// to the pages it fills, and its working set if one was recorded. Immutable but for the plans that
-// it keeps, and shared by all sessions of the snapshot.
+// to the pages it fills, and its working set if one was recorded. Immutable but for the plans and
+// the scratch that it keeps, and shared by all sessions of the snapshot.
 #pragma once
 
 #include <map>
@@ -14,6 +14,7 @@
 #include "thaw/base/result.h"
 #include "thaw/image/manifest.h"
 #include "thaw/image/working_set.h"
+#include "thaw/resume/scratch.h"
 #include "thaw/resume/strategy.h"
 
 namespace thaw {
@@ -33,6 +34,10 @@ class ResumeImage {
   /// nullptr if none was recorded.
   const WorkingSet* working_set() const { return working_set_ ? &*working_set_ : nullptr; }
 
+  /// For installing pages of 4 KiB, of kInstallBatchPages: lent to the image's sessions, of which
+  /// each would have to make its own.
+  ScratchPool& scratch() const { return scratch_; }
+
   /// The strategy's plan, made when it is first asked for. plan_prefetch() says with which error.
   /// Callable from many threads; the plan lives as long as the image.
   Result<const PrefetchPlan*> plan(Strategy strategy) const;
@@ -44,6 +49,7 @@ class ResumeImage {
   std::optional<WorkingSet> working_set_;
   const Image* memory_;
   ChunkIndex index_;
+  mutable ScratchPool scratch_{kInstallBatchPages};
   mutable Guarded<std::map<Strategy, PrefetchPlan>> plans_;
 };
 

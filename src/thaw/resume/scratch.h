@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Scratch: what a thread needs to turn ciphertext into installed pages: a cipher context and a
-// buffer for plaintext that is kept out of core dumps. Lent by a pool, so that a session owns as
-// many as threads work for it at once.
+// buffer for plaintext that is kept out of core dumps. Lent by a pool, so that there are as many as
+// threads use at once; making one takes as long as installing a chunk (it is locked into RAM).
 #pragma once
 
 #include <memory>
@@ -14,6 +14,10 @@
 #include "thaw/crypto/secret.h"
 
 namespace thaw {
+
+/// Decrypted and installed at once: 128 KiB stay in the second-level cache, and the install gate
+/// cannot close meanwhile (about 60 us).
+inline constexpr uint64_t kInstallBatchPages = 32;
 
 struct Scratch {
   explicit Scratch(size_t pages) : plain(pages * kPageBytes) {}
@@ -27,6 +31,15 @@ struct Scratch {
 class ScratchPool {
  public:
   explicit ScratchPool(size_t pages) : pages_(pages) {}
+
+  /// Makes `count` now, before anybody waits for one.
+  void prepare(size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      idle_.with([made = std::make_unique<Scratch>(pages_)](auto& idle) mutable {
+        idle.push_back(std::move(made));
+      });
+    }
+  }
 
   class Loan {
    public:

@@ -24,12 +24,33 @@ constexpr size_t kEventsPerRead = 64;
 // madvise changes the address space has to run first.
 constexpr timespec kRetryPause{0, 50'000};
 
+// A strategy that finds its chunks in memory is bound by the processor, and there by page tables
+// and page allocation: more threads than this gain little.
+unsigned prefetch_cores() { return std::clamp(std::thread::hardware_concurrency(), 1u, 8u); }
+
+// How faults are filled.
+struct FillWay {
+  bool units = false;         // whole chunks; beside pages only for what is predicted
+  uint64_t around_pages = 0;  // of a fault that is filled by pages; 0: none is
+};
+
+FillWay way_of(const SessionOptions& options, const PrefetchPlan& plan, uint64_t unit_pages) {
+  if (unit_pages > 1 || options.prefault == Prefault::kAll || options.fill == Fill::kChunk) {
+    return {.units = true};
+  }
+  if (options.fill == Fill::kPage) return {.around_pages = 1};
+  if (options.fill == Fill::kAround) return {.around_pages = kFaultAroundPages};
+  if (plan.predicted.count() == 0) return {.units = true};
+  // Of a chunk that nobody predicted the guest wants little, or else it would be in the plan.
+  return {.units = !plan.chunks.empty(), .around_pages = kFaultAroundPages};
+}
+
 }  // namespace
 
 Result<void> SessionOptions::validate() const {
-  if (prefault == Prefault::kAll && fill == Fill::kPage) {
+  if (prefault == Prefault::kAll && (fill == Fill::kPage || fill == Fill::kAround)) {
     return fail(ErrorCode::kInvalid,
-                "prefault 'all' installs whole chunks: use it with fill 'chunk'");
+                "prefault 'all' installs whole chunks: use it with fill 'auto' or 'chunk'");
   }
   if (recorder != nullptr &&
       (strategy != Strategy::kOnDemand || prefault != Prefault::kNone || fill != Fill::kPage)) {
@@ -78,6 +99,8 @@ Result<std::unique_ptr<Session>> Session::start(std::shared_ptr<const ResumeImag
   std::unique_ptr<Session> session(new Session(std::move(image), source, workers,
                                                std::move(handshake), std::move(peer), decided,
                                                *plan, std::move(wake), std::move(on_end)));
+  // Before the thread, whose start takes as long as a chunk's install.
+  session->prefetcher_->start();
   session->thread_ = std::thread([raw = session.get()] { raw->run(); });
   return session;
 }
@@ -87,28 +110,33 @@ Session::Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, 
                  const PrefetchPlan& plan, Fd wake, std::function<void()> on_end)
     : image_(std::move(image)),
       options_(options),
+      plan_(plan),
       peer_(std::move(peer)),
       socket_tells_exit_(handshake.keeps_socket),
       wake_(std::move(wake)),
       on_end_(std::move(on_end)),
       memory_(std::move(handshake.uffd), RegionMap(std::move(handshake.regions)),
               image_->map().page_count()),
-      scratch_(scratch_pages_for(memory_)),
+      huge_scratch_(memory_.unit_pages() > 1 ? std::make_unique<ScratchPool>(memory_.unit_pages())
+                                             : nullptr),
       fetches_(std::chrono::milliseconds(options.fetch_timeout_ms)) {
-  const FillContext context{*image_, memory_, source, workers, scratch_, *this, gate_, fetches_};
-  UnitFiller* units = nullptr;
-  if (options_.fill == Fill::kPage && memory_.unit_pages() == 1) {
-    filler_ = std::make_unique<PageFiller>(context, options_.held_chunks_max,
-                                           options_.recorder != nullptr ? 1 : kZeroWindowPages);
-  } else {
-    auto filler = std::make_unique<UnitFiller>(context, make_fill_units(*image_, memory_));
-    units = filler.get();
-    filler_ = std::move(filler);
+  ScratchPool& scratch = huge_scratch_ ? *huge_scratch_ : image_->scratch();
+  const FillContext context{*image_, memory_, source,   workers,       scratch,
+                            *this,   gate_,   fetches_, fill_counters_};
+  const FillWay way = way_of(options_, plan, memory_.unit_pages());
+  if (way.units) {
+    unit_filler_ = std::make_unique<UnitFiller>(context, make_fill_units(*image_, memory_));
   }
-  prefetcher_ =
-      std::make_unique<Prefetcher>(context, units, plan,
-                                   PrefetchOptions{options_.prefetch_lanes, options_.prefault_lanes,
-                                                   options_.prefault == Prefault::kAll});
+  if (way.around_pages > 0) {
+    PageFillOptions pages{.held_chunks_max = options_.held_chunks_max,
+                          .around_pages = way.around_pages};
+    if (options_.recorder != nullptr) pages.zero_window_pages = 1;
+    page_filler_ = std::make_unique<PageFiller>(context, pages);
+  }
+  prefetcher_ = std::make_unique<Prefetcher>(
+      context, unit_filler_.get(), plan,
+      PrefetchOptions{options_.prefetch_lanes, prefetch_cores(), options_.prefault_lanes,
+                      options_.prefault == Prefault::kAll});
   faults_.reserve(kEventsPerRead);
 }
 
@@ -196,7 +224,6 @@ void Session::run() {
     }
   }
   if (options_.recorder != nullptr) options_.recorder->begin(Recorder::Clock::now());
-  prefetcher_->start();
   while (!stopping()) {
     if (!read_events()) continue;
     serve_faults();
@@ -273,12 +300,18 @@ void Session::record(uint64_t page, bool write) {
   options_.recorder->touch({page, memory_.unit_pages()}, write, Recorder::Clock::now());
 }
 
+Filler& Session::filler_of(uint64_t page) const {
+  if (page_filler_ == nullptr) return *unit_filler_;
+  if (unit_filler_ == nullptr || !plan_.predicted.test(page)) return *page_filler_;
+  return *unit_filler_;
+}
+
 void Session::serve_faults() {
   if (prefetcher_->holds_guest()) return;  // until guest_released()
   for (const uint64_t page : faults_) {
     if (stopping()) break;
     prefetcher_->judge(page);
-    filler_->fault(page);
+    filler_of(page).fault(page);
   }
   faults_.clear();
 }
@@ -331,7 +364,7 @@ SessionSummary Session::summary() const {
   const auto value = [](const std::atomic<uint64_t>& counter) {
     return counter.load(std::memory_order_relaxed);
   };
-  const FillCounters& fill = filler_->counters();
+  const FillCounters& fill = fill_counters_;
   const PlaceCounters& place = memory_.counters();
   summary.vmm_pid = peer_.process.pid;
   summary.faults = value(fault_count_);

@@ -21,6 +21,7 @@
 #include "thaw/base/worker_pool.h"
 #include "thaw/resume/filler.h"
 #include "thaw/resume/guest_memory.h"
+#include "thaw/resume/page_filler.h"
 #include "thaw/resume/prefetcher.h"
 #include "thaw/resume/recorder.h"
 #include "thaw/resume/resume_image.h"
@@ -33,18 +34,23 @@
 namespace thaw {
 
 enum class Prefault { kNone, kAll };
-/// What a fault installs: its page, or all pages of its chunk, the faulting one first.
-enum class Fill { kPage, kChunk };
+/// What a fault installs, its own page first.
+enum class Fill {
+  kAuto,    // kChunk where nothing is loaded ahead; else what was not predicted comes kAround
+  kPage,    // its page
+  kAround,  // and its neighbours (kFaultAroundPages)
+  kChunk,   // all pages of its chunk
+};
 
 struct SessionOptions {
   /// What is loaded ahead of the guest's faults; nullopt: default_strategy().
   std::optional<Strategy> strategy;
   /// kAll: after what the strategy loads comes all the rest, and then the session ends.
   Prefault prefault = Prefault::kNone;
-  Fill fill = Fill::kChunk;
+  Fill fill = Fill::kAuto;
   unsigned prefetch_lanes = 48;        // chunks that a strategy has under way
   unsigned prefault_lanes = 2;         // chunks that the rest has under way
-  size_t held_chunks_max = 512;        // with Fill::kPage: chunks kept as ciphertext
+  size_t held_chunks_max = 512;        // not with Fill::kChunk: chunks kept as ciphertext
   int fault_core = -1;                 // the core of the event thread; -1: any
   uint32_t fetch_timeout_ms = 30'000;  // of a chunk that no tier brings
   /// Told of every fault; borrowed. A page that was not asked for must not be there, so it goes
@@ -133,6 +139,7 @@ class Session final : private FillHost {
   void wait_for_events();
   bool read_events();
   void record(uint64_t page, bool write);
+  Filler& filler_of(uint64_t page) const;
   void serve_faults();
   bool run_retries();
   void finish();
@@ -141,16 +148,20 @@ class Session final : private FillHost {
 
   const std::shared_ptr<const ResumeImage> image_;
   const SessionOptions options_;
+  const PrefetchPlan& plan_;  // of the image
   VmmPeer peer_;
   const bool socket_tells_exit_;
   const Fd wake_;
   const std::function<void()> on_end_;
 
   GuestMemory memory_;
-  ScratchPool scratch_;
+  std::unique_ptr<ScratchPool> huge_scratch_;  // for huge pages; else the image's is used
   Gate gate_;
   Fetches fetches_;
-  std::unique_ptr<Filler> filler_;
+  FillCounters fill_counters_;
+  // At least one. Of two, the first serves the pages that the plan predicts.
+  std::unique_ptr<UnitFiller> unit_filler_;
+  std::unique_ptr<PageFiller> page_filler_;
   std::unique_ptr<Prefetcher> prefetcher_;
 
   std::vector<uint64_t> faults_;  // pages of faults that were read; of the event thread

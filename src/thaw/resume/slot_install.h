@@ -13,10 +13,6 @@
 
 namespace thaw {
 
-/// Decrypted and installed at once: 128 KiB stay in the second-level cache, and the install gate
-/// cannot close meanwhile (about 60 us).
-inline constexpr uint64_t kInstallBatchPages = 32;
-
 /// Installs the pages of `runs`, in order of slot, leaving out those that are present or removed.
 /// `scratch` has at least kInstallBatchPages pages and its cipher the chunk's key. Passes the
 /// install gate itself, a batch at a time.

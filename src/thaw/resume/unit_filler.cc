@@ -23,29 +23,29 @@ UnitFiller::UnitFiller(const FillContext& context, std::unique_ptr<FillUnits> un
     : context_(context),
       units_(std::move(units)),
       states_(units_->count()),
-      event_scratch_(scratch_pages_for(context.memory)) {}
+      event_scratch_(context.scratch) {}
 
 void UnitFiller::fault(uint64_t page) {
   GuestMemory& memory = context_.memory;
   const std::optional<uint32_t> unit = units_->unit_of(page);
   if (!unit || memory.is_removed(page)) {
-    counters_.zero_faults.fetch_add(1, std::memory_order_relaxed);
+    context_.counters.zero_faults.fetch_add(1, std::memory_order_relaxed);
     settle(context_.host, page, place_zero_fault(context_.image, memory, page),
            [this, page] { fault(page); });
     return;
   }
-  if (wake_stale(memory, page, counters_)) return;
+  if (wake_stale(memory, page, context_.counters)) return;
   std::atomic<State>& state = states_[*unit];
   State seen = state.load(std::memory_order_acquire);
   while (true) {
     if (seen == State::kWanted) {
-      counters_.joined.fetch_add(1, std::memory_order_relaxed);
+      context_.counters.joined.fetch_add(1, std::memory_order_relaxed);
       return;
     }
     if (state.compare_exchange_weak(seen, State::kWanted, std::memory_order_acq_rel)) break;
   }
   if (seen == State::kPrefetching) {
-    counters_.joined.fetch_add(1, std::memory_order_relaxed);
+    context_.counters.joined.fetch_add(1, std::memory_order_relaxed);
     for (const uint32_t chunk : units_->chunks_of(*unit)) {
       context_.source.promote(context_.image.manifest().clear.chunks[chunk].id);
     }
@@ -56,13 +56,13 @@ void UnitFiller::fault(uint64_t page) {
   const AssemblyRef assembly = assemble(*unit, page);
   if (!assembly) return;
   if (assembly->missing.load(std::memory_order_relaxed) > 0) {
-    counters_.misses.fetch_add(1, std::memory_order_relaxed);
+    context_.counters.misses.fetch_add(1, std::memory_order_relaxed);
     fetch_missing(assembly, Priority::kFault);
     return;
   }
-  counters_.hits.fetch_add(1, std::memory_order_relaxed);
+  context_.counters.hits.fetch_add(1, std::memory_order_relaxed);
   const PlaceResult result =
-      units_->install_faulting(*unit, assembly->chunks, page, event_scratch_);
+      units_->install_faulting(*unit, assembly->chunks, page, *event_scratch_);
   if (settle(context_.host, page, result,
              [this, assembly] { submit_install(assembly, /*urgent=*/true); })) {
     assembly->faulting.reset();
@@ -85,7 +85,7 @@ UnitFiller::AssemblyRef UnitFiller::assemble(uint32_t unit, std::optional<uint64
     assembly->chunks[i] = context_.source.lookup(entry.id);
     if (!assembly->chunks[i]) ++missing;
   }
-  counters_.chunks.fetch_add(assembly->numbers.size(), std::memory_order_relaxed);
+  context_.counters.chunks.fetch_add(assembly->numbers.size(), std::memory_order_relaxed);
   assembly->missing.store(missing, std::memory_order_relaxed);
   return assembly;
 }
@@ -131,7 +131,7 @@ void UnitFiller::give_up(const AssemblyRef& assembly) {
     return;
   }
   // Nobody waits for it; if the guest ever does, it is fetched again.
-  if (counters_.prefetch_errors.fetch_add(1, std::memory_order_relaxed) == 0) {
+  if (context_.counters.prefetch_errors.fetch_add(1, std::memory_order_relaxed) == 0) {
     log_warning("prefetch skips what it cannot read, the first time for: " + error.message);
   }
 }
@@ -160,20 +160,21 @@ void UnitFiller::submit_install(const AssemblyRef& assembly, bool urgent) {
   install(assembly);
 }
 
-void UnitFiller::prefetch(uint32_t unit, std::function<void()> done) {
+bool UnitFiller::prefetch(uint32_t unit, std::function<void()> done) {
   State expected = State::kAbsent;
   if (!states_[unit].compare_exchange_strong(expected, State::kPrefetching,
                                              std::memory_order_acq_rel)) {
-    return done();
+    return false;
   }
   const AssemblyRef assembly = assemble(unit, std::nullopt);
-  if (!assembly) return done();
-  assembly->done = std::move(done);
+  if (!assembly) return false;
   if (assembly->missing.load(std::memory_order_relaxed) == 0) {
-    finish(assembly);
-  } else {
-    fetch_missing(assembly, Priority::kPrefetch);
+    install(assembly);
+    return false;
   }
+  assembly->done = std::move(done);
+  fetch_missing(assembly, Priority::kPrefetch);
+  return true;
 }
 
 }  // namespace thaw

@@ -21,14 +21,13 @@ class UnitFiller final : public Filler {
   UnitFiller(const FillContext& context, std::unique_ptr<FillUnits> units);
 
   void fault(uint64_t page) override;
-  const FillCounters& counters() const override { return counters_; }
 
   const FillUnits& units() const { return *units_; }
 
-  /// Loads a unit that nobody has asked for yet, on the calling thread as far as it need not wait.
-  /// `done` is called once it is installed, given up, or found to be somebody else's work: on any
-  /// thread, maybe before this returns.
-  void prefetch(uint32_t unit, std::function<void()> done);
+  /// Loads a unit that nobody has asked for yet. False if that is over already: it was in memory
+  /// and is installed, or it is somebody else's work. Else `done` is called when it is installed or
+  /// given up, on any thread, maybe before this returns.
+  bool prefetch(uint32_t unit, std::function<void()> done);
   /// Units whose pages are all installed.
   size_t installed() const { return installed_.load(std::memory_order_acquire); }
 
@@ -50,8 +49,7 @@ class UnitFiller final : public Filler {
   std::unique_ptr<FillUnits> units_;
   std::vector<std::atomic<State>> states_;
   std::atomic<size_t> installed_{0};
-  Scratch event_scratch_;  // for the event thread, which serves hits itself
-  FillCounters counters_;
+  ScratchPool::Loan event_scratch_;  // for the event thread, which serves hits itself
 };
 
 }  // namespace thaw
