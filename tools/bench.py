@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """`make bench`: runs thaw-bench (paired comparisons in one process), adds what needs whole programs (the
-resident memory of freeze, peers that Debian has), and writes build/bench/summary.json:
-{"name": {"ratio": r, "floor": ..., "ours": ...}}. Nothing else should run on the machine meanwhile."""
+resident memory of freeze, real virtual machines, peers that Debian has), and writes
+build/bench/summary.json: {"name": {"ratio": r, "floor": ..., "ours": ...}}, and of the virtual machines
+build/bench/real_vm.json. Nothing else should run on the machine meanwhile."""
 
 import argparse
 import json
@@ -15,6 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import real_vm
+from serving import ServingError
+
 ROOT = Path(__file__).resolve().parent.parent
 THAW = ROOT / "build/release/thaw"
 THAW_BENCH = ROOT / "build/release/src/thaw/bench/thaw-bench"
@@ -22,6 +26,7 @@ OUTPUT = ROOT / "build/bench"
 MIB = 1 << 20
 FREEZE_RSS_MAX_MIB = 256
 ROUNDS = 3
+VM_ROUNDS = 3
 
 
 def write_random(path: Path, mebibytes: int):
@@ -62,6 +67,8 @@ def freeze_rss(work: Path) -> dict:
     image.unlink()
     return {
         "ratio": rss / FREEZE_RSS_MAX_MIB,
+        "ratio_low": rss / FREEZE_RSS_MAX_MIB,
+        "ratio_high": rss / FREEZE_RSS_MAX_MIB,
         "floor": FREEZE_RSS_MAX_MIB,
         "ours": rss,
         "unit": "MiB",
@@ -70,6 +77,37 @@ def freeze_rss(work: Path) -> dict:
         "met": rss <= FREEZE_RSS_MAX_MIB,
         "what": f"resident memory of freeze, image of {4 * FREEZE_RSS_MAX_MIB} MiB",
     }
+
+
+def show(name: str, row: dict):
+    print(
+        f"{name:32} {row['ratio']:8.2f}  ({row['ratio_low']:5.2f} to {row['ratio_high']:5.2f})  <= "
+        f"{row['target']:<5.2f} {'met' if row['met'] else 'MISS':4} {row['ours']:12.2f} "
+        f"{row['floor']:12.2f} {row['unit']:5} {row['what']}"
+    )
+
+
+def real_vms(rounds: int) -> dict:
+    """The comparisons in QEMU; empty, with a reason, where there is none."""
+    reason = real_vm.missing()
+    if reason:
+        print(f"real_vm: SKIP: {reason}")
+        return {}
+    # A real disk, for the local tier.
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="thaw-bench-") as folder:
+        try:
+            results, table = real_vm.run(Path(folder), rounds)
+        except (real_vm.RealVmError, ServingError) as error:
+            sys.exit(f"real_vm: {error}")
+    (OUTPUT / "real_vm.json").write_text(json.dumps(table, indent=2) + "\n")
+    rows = {row.pop("name"): row for row in results}
+    for name, row in rows.items():
+        show(name, row)
+    for what, share in table["shared_chunk_bytes"].items():
+        print(
+            f"  chunk bytes shared by {what}: linear {share['linear']:.2f}, hot {share['hot']:.2f}"
+        )
+    return rows
 
 
 def casync(work: Path, image: Path) -> tuple[float, float]:
@@ -114,20 +152,22 @@ def peers(work: Path, mebibytes: int) -> dict:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--real-vm-only", action="store_true", help="only the virtual machines")
+    parser.add_argument("--vm-rounds", type=int, default=VM_ROUNDS, help=f"default {VM_ROUNDS}")
     parser.add_argument("--no-peers", action="store_true", help="leave casync, restic and borg out")
     arguments = parser.parse_args()
     OUTPUT.mkdir(parents=True, exist_ok=True)
+    if arguments.real_vm_only:
+        real_vms(arguments.vm_rounds)
+        return 0
     summary_path = OUTPUT / "summary.json"
     subprocess.run([THAW_BENCH, "--json", summary_path], check=True)
     summary = json.loads(summary_path.read_text())
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="thaw-bench-") as folder:
         work = Path(folder)
         row = summary["freeze_resident_memory"] = freeze_rss(work)
-        print(
-            f"{'freeze_resident_memory':32} {row['ratio']:8.2f}  {'':18} <= 1.00  "
-            f"{'met' if row['met'] else 'MISS':4} {row['ours']:12.2f} {row['floor']:12.2f} MiB   "
-            f"{row['what']}"
-        )
+        show("freeze_resident_memory", row)
+        summary.update(real_vms(arguments.vm_rounds))
         if not arguments.no_peers:
             speeds = peers(work, 256)
             print("\nWhole commands that store 256 MiB of random bytes in memory, GB/s (median of 3):")

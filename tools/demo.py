@@ -12,12 +12,13 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from serving import Server, ServingError
 
 ROOT = Path(__file__).resolve().parent.parent
 THAW = ROOT / "build/release/thaw"
@@ -52,36 +53,8 @@ def thaw(*arguments) -> dict:
     return printed[-1] if printed else {}
 
 
-class Server:
-    """A thaw verb that serves in the foreground and prints events as JSON lines."""
-
-    def __init__(self, *arguments):
-        command = [THAW, *arguments, "--store", f"dir:{DEMO / 'store'}", "--keyring", DEMO / "keys"]
-        self.verb = arguments[0]
-        # pylint: disable=consider-using-with
-        self.process = subprocess.Popen(
-            [str(c) for c in [*command, "--json"]], stdout=subprocess.PIPE, text=True
-        )
-
-    def wait_for(self, event: str) -> dict:
-        for line in self.process.stdout:
-            said = json.loads(line)
-            if said.get("event") == event:
-                return said
-        raise DemoError(f"thaw {self.verb} ended before it said '{event}'")
-
-    def finish(self, event: str, stop: bool) -> dict:
-        if stop:
-            self.process.send_signal(signal.SIGTERM)
-        said = self.wait_for(event)
-        if self.process.wait(timeout=60) != 0:
-            raise DemoError(f"thaw {self.verb} failed with exit code {self.process.returncode}")
-        return said
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+def serve(*arguments) -> Server:
+    return Server(THAW, *arguments, "--store", f"dir:{DEMO / 'store'}", "--keyring", DEMO / "keys")
 
 
 class Demo:
@@ -180,7 +153,7 @@ class Demo:
     def thaw_uffd(self, number: int):
         socket = DEMO / f"pages-{number}.sock"
         vmstate = DEMO / f"vmstate-{number}"
-        server = Server("restore", "function", "--uffd", socket, "--vmstate", vmstate)
+        server = serve("restore", "function", "--uffd", socket, "--vmstate", vmstate)
         self.servers.append(server)
         server.wait_for("ready")
 
@@ -201,7 +174,7 @@ class Demo:
     def thaw_mount(self, number: int):
         mountpoint = DEMO / f"mount-{number}"
         mountpoint.mkdir()
-        server = Server("mount", mountpoint)
+        server = serve("mount", mountpoint)
         self.servers.append(server)
         server.wait_for("mounted")
 
@@ -281,7 +254,7 @@ def main() -> int:
         shutil.rmtree(DEMO, ignore_errors=True)
         DEMO.mkdir(parents=True)
         demo.run()
-    except DemoError as error:
+    except (DemoError, ServingError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     finally:

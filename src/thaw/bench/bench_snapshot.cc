@@ -70,10 +70,12 @@ BenchSnapshot::BenchSnapshot(Catalog& catalog, const KeyProvider& keys, const Fu
 }
 
 void BenchSnapshot::write_images() const {
-  const Fd plain = *open_file(options_.plain_path, O_RDWR | O_CREAT | O_EXCL, 0600);
-  const Fd oracle = *open_file(options_.oracle_path, O_RDWR | O_CREAT | O_EXCL, 0600);
-  CHECK(::ftruncate(plain.get(), static_cast<off_t>(bytes())) == 0);
-  CHECK(::ftruncate(oracle.get(), static_cast<off_t>(bytes())) == 0);
+  std::vector<std::pair<std::string, Fd>> files;
+  for (const std::string& path : {options_.plain_path, options_.oracle_path}) {
+    if (path.empty()) continue;
+    files.emplace_back(path, *open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600));
+    CHECK(::ftruncate(files.back().second.get(), static_cast<off_t>(bytes())) == 0);
+  }
   uint64_t state = options_.seed;
   Bytes block(256 * kPageBytes);
   for (const PageRun& run : trace_.shape.runs) {
@@ -84,12 +86,13 @@ void BenchSnapshot::write_images() const {
         std::memcpy(block.data() + at, &word, sizeof word);
       }
       const ByteSpan data = ByteSpan(block).first(size);
-      CHECK(write_all_at(plain.get(), page * kPageBytes, data, options_.plain_path));
-      CHECK(write_all_at(oracle.get(), page * kPageBytes, data, options_.oracle_path));
+      for (const auto& [path, file] : files) {
+        CHECK(write_all_at(file.get(), page * kPageBytes, data, path));
+      }
       page += size / kPageBytes;
     }
   }
-  CHECK(::fsync(plain.get()) == 0);
+  for (const auto& [path, file] : files) CHECK(::fsync(file.get()) == 0);
 }
 
 std::vector<ChunkRequest> BenchSnapshot::touched_chunks() const {

@@ -20,7 +20,7 @@ namespace thaw {
 struct BenchSnapshotOptions {
   std::string name;
   uint64_t seed = 1;
-  std::string plain_path;   // on a disk: the file that baselines read or map
+  std::string plain_path;   // on a disk: the file that baselines read or map; empty: none
   std::string oracle_path;  // in memory, equal: what every page is compared with
   uint32_t chunk_bytes = 512 * 1024;
   bool packs = true;  // the compact copies of reap and faasnap

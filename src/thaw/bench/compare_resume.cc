@@ -51,7 +51,8 @@ std::vector<Comparison> bench_resume(const BenchScale& scale) {
   results.push_back(run({.name = "resume_origin",
                          .what = "hot from the origin over on-demand, linear chunks, there",
                          .unit = "ms",
-                         .target = 0.05},
+                         .target = 0.05,
+                         .warm_up = false},
                         kOriginRounds, hot(BenchTier::kOrigin), [&](size_t function) {
                           return bench
                               .session(function, {.tier = BenchTier::kOrigin,
@@ -70,6 +71,26 @@ std::vector<Comparison> bench_resume(const BenchScale& scale) {
                                                   .strategy = Strategy::kChunks})
                               .ms;
                         }));
+  const auto by_pages = [&](bool record) {
+    return [&bench, record](size_t function) {
+      return bench
+          .session(function, {.tier = BenchTier::kMemory,
+                              .layout = Layout::kLinear,
+                              .strategy = Strategy::kOnDemand,
+                              .fill = Fill::kPage,
+                              .record = record})
+          .ms;
+    };
+  };
+  results.push_back(run({.name = "recording",
+                         .what = "resume that is recorded over the same on demand, by pages",
+                         .unit = "ms",
+                         .target = 1.15},
+                        scale.rounds(), by_pages(true), by_pages(false)));
+  for (const auto& more : {compare_naive, compare_clones}) {
+    const std::vector<Comparison> found = more(bench, scale);
+    results.insert(results.end(), found.begin(), found.end());
+  }
   return results;
 }
 

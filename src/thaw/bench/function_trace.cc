@@ -10,7 +10,23 @@ namespace thaw {
 namespace {
 
 constexpr std::array kFunctions{"json", "html", "aes", "compress", "text", "graph"};
+
+constexpr uint64_t kSmokePages = 16384;
 constexpr size_t kSmokeEvents = 64;
+
+// A quarter of the memory, and the begin of what is replayed there.
+void cut(FunctionTrace& function) {
+  PageShape& shape = function.shape;
+  shape.page_count = kSmokePages;
+  std::erase_if(shape.runs, [](const PageRun& run) { return run.page >= kSmokePages; });
+  PageRun& last = shape.runs.back();
+  last.count = std::min(last.count, kSmokePages - last.page);
+  for (PageTrace* trace : {&function.recorded, &function.measured}) {
+    trace->page_count = kSmokePages;
+    std::erase_if(trace->events, [](const TraceEvent& event) { return event.page >= kSmokePages; });
+  }
+  function.measured.events.resize(std::min(function.measured.events.size(), kSmokeEvents));
+}
 
 }  // namespace
 
@@ -23,9 +39,7 @@ std::vector<FunctionTrace> load_function_traces(bool smoke) {
                            *read_page_trace(path + ".trace")};
     CHECK(function.recorded.page_count == function.shape.page_count);
     CHECK(function.measured.page_count == function.shape.page_count);
-    if (smoke) {
-      function.measured.events.resize(std::min(function.measured.events.size(), kSmokeEvents));
-    }
+    if (smoke) cut(function);
     functions.push_back(std::move(function));
     if (smoke) break;
   }

@@ -19,8 +19,8 @@ struct FunctionTrace {
   PageTrace measured;  // another one, with another input: what is replayed
 };
 
-/// All functions in a fixed order; for a smoke run the first one, and of it the
-/// begin of what is replayed. Aborts if a file is missing or wrong.
+/// All functions in a fixed order; for a smoke run the first one, cut short. Aborts if a
+/// file is missing or wrong.
 std::vector<FunctionTrace> load_function_traces(bool smoke);
 
 /// The trace as a recording. Its times are of no matter to a resume.

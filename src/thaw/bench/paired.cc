@@ -29,7 +29,7 @@ std::vector<Comparison> compare_all(const std::vector<PairedSpec>& specs, int ro
                                     const std::function<std::vector<double>()>& baseline) {
   const size_t count = specs.size();
   std::vector<std::vector<double>> ratios(count), our_values(count), floors(count);
-  for (int round = -1; round < rounds; ++round) {
+  for (int round = specs.front().warm_up ? -1 : 0; round < rounds; ++round) {
     const bool ours_first = round % 2 != 0;
     std::vector<double> mine;
     if (ours_first) mine = ours();

@@ -41,9 +41,10 @@ struct PairedSpec {
   bool at_least = false;
   double baseline_factor = 1;  // the ratio is ours / (baseline * factor)
   bool report_only = false;    // it has no target
+  bool warm_up = true;         // begin with a round that does not count
 };
 
-/// Runs ours and the baseline `rounds` times each, alternating which goes first, after one round
+/// Runs ours and the baseline `rounds` times each, alternating which goes first, after the round
 /// that does not count.
 Comparison compare(const PairedSpec& spec, int rounds, const std::function<double()>& ours,
                    const std::function<double()>& baseline);
@@ -72,5 +73,7 @@ std::vector<Comparison> bench_zone(const BenchScale& scale);
 std::vector<Comparison> bench_restores(const BenchScale& scale);
 std::vector<Comparison> bench_policies(const BenchScale& scale);
 std::vector<Comparison> bench_resume(const BenchScale& scale);
+std::vector<Comparison> bench_parallel(const BenchScale& scale);
+std::vector<Comparison> bench_diff(const BenchScale& scale);
 
 }  // namespace thaw

@@ -58,15 +58,15 @@ ResumeBench::ResumeBench(const BenchScale& scale)
     : traces_(load_function_traces(scale.smoke)), workers_(WorkerOptions().thread_count(), 65536) {
   CHECK(make_directories(memory_dir_.file("store")));
   store_ = *DirStore::create(memory_dir_.file("store"));
-  Catalog catalog(*store_);
-  CHECK(catalog.initialise());
+  catalog_ = std::make_unique<Catalog>(*store_);
+  CHECK(catalog_->initialise());
   for (size_t i = 0; i < traces_.size(); ++i) {
     BenchSnapshotOptions options;
     options.name = traces_[i].name;
     options.seed = i + 1;
     options.plain_path = disk_dir_.file(traces_[i].name);
     options.oracle_path = memory_dir_.file(traces_[i].name);
-    snapshots_.push_back(std::make_unique<BenchSnapshot>(catalog, keys_, traces_[i], options));
+    snapshots_.push_back(std::make_unique<BenchSnapshot>(*catalog_, keys_, traces_[i], options));
     reaps_.push_back(std::make_unique<PlainReap>(options.plain_path, traces_[i].recorded));
   }
   memory_ = make_stack({.memory = {.bytes_max = 4 * kGiB}});
@@ -130,6 +130,11 @@ ResumeFigure ResumeBench::session(size_t function, const SessionRun& run) {
   BenchVmm vmm = connect_vmm(options, from.bytes());
   SessionOptions session_options;
   session_options.strategy = run.strategy;
+  session_options.fill = run.fill;
+  std::optional<Recorder> recorder;
+  if (run.record) {
+    session_options.recorder = &recorder.emplace(from.bytes() / kPageBytes, RecorderOptions{});
+  }
   const auto session =
       *Session::start(from.image(run.layout), stack.top(), workers_, std::move(vmm.handshake),
                       std::move(vmm.peer), session_options, [] {});
@@ -137,6 +142,10 @@ ResumeFigure ResumeBench::session(size_t function, const SessionRun& run) {
   figure.ms = ms_of(vmm.process->wait());
   session->stop();
   figure.summary = session->summary();
+  if (recorder) {
+    recorder->stop(RecordEnd::kTold);
+    CHECK(!recorder->recording().touches.empty());
+  }
   // Each chunk was where it was said to be.
   if (run.tier != BenchTier::kOrigin) {
     CHECK(stack.origin().counters().requests == misses_before);
@@ -155,16 +164,21 @@ double ResumeBench::plain_reap_ms(size_t function) {
 double ResumeBench::mapping_ms(size_t function, bool cached) {
   const std::string& path = snapshot(function).plain_path();
   cached ? read_whole(path) : drop_page_cache(path);
-  return unserved_ms(function, FakeBacking::kPrivateFile);
+  return mapping_ms(function, path);
+}
+
+double ResumeBench::mapping_ms(size_t function, const std::string& path) {
+  return unserved_ms(function, FakeBacking::kPrivateFile, path);
 }
 
 double ResumeBench::present_ms(size_t function) {
-  return unserved_ms(function, FakeBacking::kPresent);
+  return unserved_ms(function, FakeBacking::kPresent, "");
 }
 
-double ResumeBench::unserved_ms(size_t function, FakeBacking backing) {
+double ResumeBench::unserved_ms(size_t function, FakeBacking backing, const std::string& path) {
   FakeVmmOptions options = snapshot(function).vmm();
   options.backing = backing;
+  options.mapped_path = path;
   const auto process = *FakeVmm::start(options);
   return ms_of(process->wait());
 }

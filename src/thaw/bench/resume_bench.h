@@ -31,6 +31,8 @@ struct SessionRun {
   BenchTier tier = BenchTier::kLocal;
   Layout layout = Layout::kHot;
   Strategy strategy = Strategy::kHot;
+  Fill fill = Fill::kChunk;
+  bool record = false;
 };
 
 /// What a resume took, and what its session counted.
@@ -49,6 +51,11 @@ class ResumeBench {
   const BenchSnapshot& snapshot(size_t function) const { return *snapshots_[function]; }
   const std::string& name(size_t function) const { return traces_[function].name; }
 
+  const Catalog& catalog() const { return *catalog_; }
+  const KeyProvider& keys() const { return keys_; }
+  /// Has every chunk that a trace touches, in memory.
+  ChunkSource& memory_tier() { return memory_->top(); }
+
   /// False if the tier cannot be had on this machine: the zone needs memcached.
   bool has(BenchTier tier) const { return tier != BenchTier::kZone || zone_servers_ != nullptr; }
 
@@ -58,6 +65,8 @@ class ResumeBench {
   double plain_reap_ms(size_t function);
   /// A private mapping of the plain file, all of it in the page cache, or nothing.
   double mapping_ms(size_t function, bool cached);
+  /// A private mapping of another file of the same content.
+  double mapping_ms(size_t function, const std::string& path);
   /// All memory there before the first touch.
   double present_ms(size_t function);
 
@@ -67,13 +76,14 @@ class ResumeBench {
   std::unique_ptr<TierStack> make_stack(const TierOptions& options);
   LocalTierOptions local_options() const;
   void fill(TierStack& stack);
-  double unserved_ms(size_t function, FakeBacking backing);
+  double unserved_ms(size_t function, FakeBacking backing, const std::string& path);
 
   const TempDir memory_dir_{"/dev/shm"};
   const TempDir disk_dir_{"/var/tmp"};
   const std::vector<FunctionTrace> traces_;
   const FixedKeys keys_;
   std::unique_ptr<DirStore> store_;
+  std::unique_ptr<Catalog> catalog_;
   std::vector<std::unique_ptr<BenchSnapshot>> snapshots_;
   std::vector<std::unique_ptr<PlainReap>> reaps_;
 
@@ -84,6 +94,10 @@ class ResumeBench {
   std::unique_ptr<TierStack> fresh_;  // local or origin, made anew for each resume
   uint64_t resumes_ = 0;
 };
+
+// More comparisons over the same snapshots; empty where the machine cannot mount.
+std::vector<Comparison> compare_naive(ResumeBench& bench, const BenchScale& scale);
+std::vector<Comparison> compare_clones(ResumeBench& bench, const BenchScale& scale);
 
 /// Compares over all functions: `ours` and `baseline` take a function's number and give
 /// milliseconds. The ratio of a function is the median of its rounds' ratios; median and quartiles

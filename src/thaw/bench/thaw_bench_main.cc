@@ -91,7 +91,8 @@ int main(int argc, char** argv) {
                       {"manifest", bench_manifest}, {"memory_hit", bench_memory_hit},
                       {"local", bench_local},       {"zone", bench_zone},
                       {"restores", bench_restores}, {"policies", bench_policies},
-                      {"resume", bench_resume}};
+                      {"resume", bench_resume},     {"parallel", bench_parallel},
+                      {"diff", bench_diff}};
   std::printf("%-32s %8s  (%s)  %-8s %-4s %12s %12s\n", "comparison", "ratio", "quartiles     ",
               "target", "", "ours", "floor");
   Json summary = Json::object();

@@ -132,6 +132,9 @@ void FakeVmm::take_event(const std::string& line) {
     case FakeVmmEvent::Kind::kHandshakeSent:
       handshake_sent_ = true;
       break;
+    case FakeVmmEvent::Kind::kTouched:
+      touched_ = true;
+      break;
     case FakeVmmEvent::Kind::kReport:
       result_.report = event->report;
       break;
@@ -170,6 +173,7 @@ Result<void> FakeVmm::wait_for(FakeVmmEvent::Kind kind, std::chrono::millisecond
   const Deadline deadline = std::chrono::steady_clock::now() + limit;
   const auto happened = [&] {
     return kind == FakeVmmEvent::Kind::kHandshakeSent ? handshake_sent_
+           : kind == FakeVmmEvent::Kind::kTouched     ? touched_
            : kind == FakeVmmEvent::Kind::kReport      ? result_.report.has_value()
                                                       : !result_.error.empty();
   };

@@ -80,6 +80,7 @@ class FakeVmm {
   Fd output_;
   std::string unread_;  // of its output, an unfinished line
   bool handshake_sent_ = false;
+  bool touched_ = false;
   bool reaped_ = false;
   FakeVmmResult result_;
 };

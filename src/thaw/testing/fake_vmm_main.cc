@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <latch>
 #include <memory>
 #include <thread>
@@ -73,7 +74,8 @@ class Guest {
  public:
   Guest(const FakeVmmOptions& options, const GuestLayout& layout, const FakeMemory& memory,
         const TouchPlan& plan, Moments& moments)
-      : pages_(layout), touched_(static_cast<ptrdiff_t>(plan.size()), Stamp{&end_ns_}) {
+      : pages_(layout),
+        touched_(static_cast<ptrdiff_t>(plan.size()), Stamp{&end_ns_, &all_touched_}) {
     for (size_t i = 0; i < plan.size(); ++i) {
       threads_.push_back(
           std::make_unique<GuestThread>(layout, memory, pages_, moments, options.touching.check));
@@ -85,7 +87,8 @@ class Guest {
   ~Guest() {
     if (!running_[0].joinable()) return;
     abandoned_ = true;
-    open_and_join();
+    gate_.count_down();
+    join();
   }
   Guest(const Guest&) = delete;
   Guest& operator=(const Guest&) = delete;
@@ -97,10 +100,15 @@ class Guest {
     return {};
   }
 
-  /// Call once. kUnavailable if the kernel refused a change of the map.
-  Result<FakeVmmReport> touch(uint64_t handshake_ns) {
+  /// Call once. `before_check` runs between the last touch and the first comparison. kUnavailable
+  /// if the kernel refused a change of the map.
+  Result<FakeVmmReport> touch(uint64_t handshake_ns, const std::function<void()>& before_check) {
     start_ns_ = monotonic_ns();
-    open_and_join();
+    gate_.count_down();
+    all_touched_.wait();
+    before_check();
+    check_gate_.count_down();
+    join();
     FakeVmmReport report;
     Histogram first;
     Histogram repeat;
@@ -114,6 +122,7 @@ class Guest {
     report.repeat_touch = summary_of(repeat);
     report.touching_ns = end_ns_ - start_ns_;
     report.from_handshake_ns = end_ns_ - handshake_ns;
+    report.touched_at_ns = end_ns_;
     return report;
   }
 
@@ -121,11 +130,14 @@ class Guest {
   /// Runs when the last thread has made its last touch.
   struct Stamp {
     uint64_t* out;
-    void operator()() noexcept { *out = monotonic_ns(); }
+    std::latch* done;
+    void operator()() noexcept {
+      *out = monotonic_ns();
+      done->count_down();
+    }
   };
 
-  void open_and_join() {
-    gate_.count_down();
+  void join() {
     for (std::thread& thread : running_) thread.join();
   }
 
@@ -135,6 +147,7 @@ class Guest {
     const bool done = threads_[i]->run(plan[i], start_ns_);
     // No thread checks while another is still being timed.
     touched_.arrive_and_wait();
+    check_gate_.wait();
     if (done) threads_[i]->check_all(static_cast<unsigned>(i), static_cast<unsigned>(plan.size()));
   }
 
@@ -144,6 +157,8 @@ class Guest {
   uint64_t end_ns_ = 0;
   bool abandoned_ = false;
   std::latch gate_{1};
+  std::latch all_touched_{1};
+  std::latch check_gate_{1};
   std::barrier<Stamp> touched_;
   std::vector<std::unique_ptr<GuestThread>> threads_;
   std::vector<std::thread> running_;
@@ -164,11 +179,16 @@ Result<FakeVmmReport> shake_and_touch(const FakeVmmOptions& options, const Guest
   Moments moments(options, [&socket] { socket.reset(); });
   Guest guest(options, layout, memory, plan, moments);
   TRY(guest.pin(options.touching.cores));
+  const auto before_check = [&] {
+    if (!options.hold_before_check) return;
+    emit({FakeVmmEvent::Kind::kTouched, {}, {}});
+    control.hold();
+  };
   if (options.backing != FakeBacking::kUserfaultfd) {
     emit({FakeVmmEvent::Kind::kHandshakeSent, {}, {}});
     moments.after_handshake();
     if (options.hold_before_touching) control.hold();
-    return guest.touch(monotonic_ns());
+    return guest.touch(monotonic_ns(), before_check);
   }
   std::vector<PlacedRegion> placed;
   for (size_t i = 0; i < layout.regions().size(); ++i) {
@@ -184,7 +204,7 @@ Result<FakeVmmReport> shake_and_touch(const FakeVmmOptions& options, const Guest
   emit({FakeVmmEvent::Kind::kHandshakeSent, {}, {}});
   moments.after_handshake();
   if (options.hold_before_touching) control.hold();
-  return guest.touch(handshake_ns);
+  return guest.touch(handshake_ns, before_check);
 }
 
 FakeVmmExit run(bool die_with_stdin) {

@@ -93,6 +93,7 @@ THAW_ENUM_NAMES(FakeTouching::Order, {{FakeTouching::Order::kNone, "none"},
 THAW_ENUM_NAMES(FakeTouching::Check, {{FakeTouching::Check::kOnTouch, "on_touch"},
                                       {FakeTouching::Check::kAfterTrace, "after_trace"}})
 THAW_ENUM_NAMES(FakeVmmEvent::Kind, {{FakeVmmEvent::Kind::kHandshakeSent, "handshake_sent"},
+                                     {FakeVmmEvent::Kind::kTouched, "touched"},
                                      {FakeVmmEvent::Kind::kReport, "report"},
                                      {FakeVmmEvent::Kind::kError, "error"}})
 THAW_ENUM_NAMES(FakeMapChange::Kind, {{FakeMapChange::Kind::kRemove, "remove"},
@@ -111,20 +112,18 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeTouching, order, trace, repl
                                                 write_percent, every_page, seed, threads, cores,
                                                 check)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeMapChange, kind, after_touches, page, count)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeVmmOptions, socket_path, image_path, backing,
-                                                mapped_path, regions, page_bytes, hugetlb,
-                                                event_remove, thread_id, handshake, touching,
-                                                changes, random_removes, random_remove_pages_max,
-                                                sigkill_after, exit_after, close_socket_after,
-                                                stall_after, stall_ms, hold_before_touching,
-                                                hold_before_exit, wait_for_peer_close)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
+    FakeVmmOptions, socket_path, image_path, backing, mapped_path, regions, page_bytes, hugetlb,
+    event_remove, thread_id, handshake, touching, changes, random_removes, random_remove_pages_max,
+    sigkill_after, exit_after, close_socket_after, stall_after, stall_ms, hold_before_touching,
+    hold_before_check, hold_before_exit, wait_for_peer_close)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LatencySummary, count, mean_ns, p50_ns, p90_ns, p99_ns, p999_ns,
                                    max_ns)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PageMismatch, page, offset, expected, got, history)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FakeVmmReport, touches, writes, skipped, pages_touched,
                                    pages_removed, pages_checked, mismatch_count, mismatches,
                                    faults_minor, faults_major, touching_ns, from_handshake_ns,
-                                   first_touch, repeat_touch)
+                                   touched_at_ns, first_touch, repeat_touch)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FakeVmmEvent, kind, report, error)
 
 namespace {

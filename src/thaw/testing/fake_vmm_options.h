@@ -145,8 +145,11 @@ struct FakeVmmOptions {
   uint64_t stall_after = kNever;  // no thread begins a touch for `stall_ms`
   uint32_t stall_ms = 50;
 
-  /// Waits for FakeVmm::proceed() before the first touch, and before the end.
+  /// Waits for FakeVmm::proceed() before the first touch, after the last touch and before it
+  /// compares (so that VMMs that are done take no time from those that are not), and before the
+  /// end.
   bool hold_before_touching = false;
+  bool hold_before_check = false;
   bool hold_before_exit = false;
   /// Before the end, waits until the peer closes the connection.
   bool wait_for_peer_close = false;
@@ -193,6 +196,7 @@ struct FakeVmmReport {
   uint64_t faults_minor = 0, faults_major = 0;
   uint64_t touching_ns = 0;        // from the first thread's start to the last touch
   uint64_t from_handshake_ns = 0;  // from before the sending of the handshake to the last touch
+  uint64_t touched_at_ns = 0;      // of the last touch, on CLOCK_MONOTONIC
   /// Touches of a VMM page that this process had not touched since its start or its removal, and
   /// all others. The clock's own 20 to 50 ns are included.
   LatencySummary first_touch, repeat_touch;
@@ -202,6 +206,7 @@ struct FakeVmmReport {
 struct FakeVmmEvent {
   enum class Kind {
     kHandshakeSent,  // or as much of it as was to be sent
+    kTouched,        // the last touch is done; only with hold_before_check
     kReport,         // the touching is over and checked: `report`
     kError,          // it gives up: `error`
   };

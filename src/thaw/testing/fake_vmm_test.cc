@@ -175,6 +175,35 @@ TEST(UnservedVmm, FindsAWrongFile) {
   EXPECT_EQ(result.report->mismatches[0].page, 5u);
 }
 
+TEST(UnservedVmm, ComparesNothingUntilItMay) {
+  const TempDir dir;
+  Bytes image = random_image(kImageBytes);
+  ASSERT_TRUE(replace_file(dir.file("memory"), image, 0600));
+  ASSERT_TRUE(replace_file(dir.file("mapped"), image, 0600));
+  FakeVmmOptions options;
+  options.backing = FakeBacking::kPrivateFile;
+  options.image_path = dir.file("memory");
+  options.mapped_path = dir.file("mapped");
+  options.regions = {{kImageBytes, 0}};
+  options.touching.order = FakeTouching::Order::kSequential;
+  options.touching.check = FakeTouching::Check::kAfterTrace;
+  options.hold_before_check = true;
+  const auto vmm = *FakeVmm::start(options);
+  ASSERT_TRUE(vmm->wait_for(Event::kTouched, kPatience));
+  // What was only read shows what the file has: a comparison from now on finds this.
+  const Fd file = *open_file(dir.file("mapped"), O_WRONLY);
+  image[9 * kPageBytes] ^= std::byte{1};
+  ASSERT_TRUE(write_all_at(file.get(), 9 * kPageBytes,
+                           ByteSpan(image).subspan(9 * kPageBytes, kPageBytes), "mapped"));
+  vmm->proceed();
+  const FakeVmmResult& result = vmm->wait(kPatience);
+  EXPECT_EQ(result.exit, FakeVmmExit::kMismatch);
+  ASSERT_TRUE(result.report);
+  ASSERT_EQ(result.report->mismatch_count, 1u);
+  EXPECT_EQ(result.report->mismatches[0].page, 9u);
+  EXPECT_GT(result.report->touched_at_ns, 0u);
+}
+
 // --- touching
 // -------------------------------------------------------------------------------------
 
