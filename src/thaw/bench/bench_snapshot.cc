@@ -105,7 +105,8 @@ std::vector<ChunkRequest> BenchSnapshot::touched_chunks() const {
         if (!location.zero) chunks.insert(location.chunk);
       }
     }
-    for (uint32_t chunk = 0; chunk < image->manifest().hot.chunks; ++chunk) chunks.insert(chunk);
+    const HotSet& hot = image->manifest().hot;
+    for (uint32_t chunk = 0; chunk < hot.chunks + hot.skirt_chunks; ++chunk) chunks.insert(chunk);
     for (const uint32_t chunk : chunks) {
       requests.push_back(request_for(image->manifest(), chunk, Priority::kPrefetch));
     }

@@ -31,7 +31,7 @@ struct SessionRun {
   BenchTier tier = BenchTier::kLocal;
   Layout layout = Layout::kHot;
   Strategy strategy = Strategy::kHot;
-  Fill fill = Fill::kChunk;
+  Fill fill = Fill::kAuto;
   bool record = false;
 };
 

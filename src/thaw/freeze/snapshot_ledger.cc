@@ -6,6 +6,7 @@
 
 #include "thaw/base/check.h"
 #include "thaw/crypto/cipher.h"
+#include "thaw/image/layout_plan.h"
 #include "thaw/image/sealed_object.h"
 
 namespace thaw {
@@ -62,7 +63,10 @@ void SnapshotLedger::write_to(Manifest& manifest) && {
     return wanted;
   };
   for (const uint32_t chunk : chunks_by_place()) numbered(chunk);
-  manifest.hot.chunks = static_cast<uint32_t>(table.size());
+  for (const uint32_t place : places_) {
+    if (place == kNoPlace) continue;
+    ++(place < kSkirtPlace ? manifest.hot.chunks : manifest.hot.skirt_chunks);
+  }
   for (std::vector<Extent>& extents : extents_) {
     std::ranges::sort(extents, {}, &Extent::page);
     for (Extent& extent : extents) extent.chunk = numbered(extent.chunk);

@@ -128,9 +128,20 @@ void add_recipes(LayoutPlan& plan, std::vector<PageRuns> chunks) {
   for (PageRuns& runs : chunks) plan.recipes.push_back({std::move(runs), std::nullopt});
 }
 
-void add_hot_recipes(LayoutPlan& plan, std::vector<PageRuns> chunks) {
-  uint32_t place = 0;
+void add_hot_recipes(LayoutPlan& plan, std::vector<PageRuns> chunks, uint32_t place = 0) {
   for (PageRuns& runs : chunks) plan.recipes.push_back({std::move(runs), place++});
+}
+
+/// The pages of `data` that are close to recorded ones and not recorded themselves.
+PageRuns skirt_of(std::span<const PageRun> recorded, std::span<const PageRun> data,
+                  uint64_t distance) {
+  PageRuns near;
+  for (const PageRun& run : recorded) {
+    const uint64_t begin = run.page - std::min(run.page, distance);
+    const uint64_t free = near.empty() ? begin : std::max(begin, near.back().end());
+    if (free < run.end() + distance) append_run(near, {free, run.end() + distance - free});
+  }
+  return intersect(subtract(near, recorded), data);
 }
 
 /// Where a page stands in the order of loading.
@@ -177,7 +188,7 @@ bool LayoutPlan::changes_nothing(const Manifest& manifest) const {
     if (hot.chunk > next) return false;
     next += hot.chunk == next;
   }
-  if (next != manifest.hot.chunks) return false;
+  if (next != uint64_t{manifest.hot.chunks} + manifest.hot.skirt_chunks) return false;
   return layout == Layout::kLinear ||
          zero_pages_among(hot_pages, memory_of(manifest)) == manifest.hot.zero_runs;
 }
@@ -192,21 +203,26 @@ LayoutPlan plan_hot(const Manifest& manifest, std::span<const WorkingPage> worki
   std::erase_if(order, [&](uint32_t page) { return map.locate(page).zero; });
   const PageRuns hot = runs_of(order);
 
+  const PageRuns skirt = skirt_of(plan.hot_pages, data_pages_of(map), options.skirt_pages);
+
   std::vector<Extent> hot_kept;
-  uint32_t place = 0;
-  for (PageRuns& runs : plan_stages(order, capacity_of(manifest), options.stages)) {
-    if (const auto chunk = chunk_that_holds(manifest, map, runs)) {
-      plan.kept_hot.push_back({*chunk, place++});
-      const std::vector<Extent> stays = clip(map.extents(), runs);
-      hot_kept.insert(hot_kept.end(), stays.begin(), stays.end());
-    } else {
-      plan.moved_pages += count_pages(runs);
-      plan.recipes.push_back({std::move(runs), place++});
+  const auto place_chunks = [&](std::vector<PageRuns> chunks, uint32_t place) {
+    for (PageRuns& runs : chunks) {
+      if (const auto chunk = chunk_that_holds(manifest, map, runs)) {
+        plan.kept_hot.push_back({*chunk, place++});
+        const std::vector<Extent> stays = clip(map.extents(), runs);
+        hot_kept.insert(hot_kept.end(), stays.begin(), stays.end());
+      } else {
+        plan.moved_pages += count_pages(runs);
+        plan.recipes.push_back({std::move(runs), place++});
+      }
     }
-  }
+  };
+  place_chunks(plan_stages(order, capacity_of(manifest), options.stages), 0);
+  place_chunks(pack_densely(skirt, capacity_of(manifest)), kSkirtPlace);
   // A chunk that stays hot keeps its dead slots' neighbours too: the cold pages are judged by all
   // that is left of their chunk.
-  plan.kept = cut_out(map, hot);
+  plan.kept = cut_out(map, unite(hot, skirt));
   plan.kept.insert(plan.kept.end(), hot_kept.begin(), hot_kept.end());
   sort_by_page(plan.kept);
   const PageRuns moved = give_up_fragments(manifest, options, plan.kept);
@@ -248,8 +264,10 @@ LayoutPlan plan_diff(const Manifest& parent, std::span<const PageRun> changed,
   const uint32_t new_hot = static_cast<uint32_t>(plan.recipes.size());
   std::vector<bool> stays(parent.clear.chunks.size());
   for (const Extent& extent : plan.kept) stays[extent.chunk] = true;
-  for (uint32_t chunk = 0; chunk < parent.hot.chunks; ++chunk) {
-    if (stays[chunk]) plan.kept_hot.push_back({chunk, new_hot + chunk});
+  for (uint32_t chunk = 0; chunk < parent.hot.chunks + parent.hot.skirt_chunks; ++chunk) {
+    if (!stays[chunk]) continue;
+    plan.kept_hot.push_back(
+        {chunk, chunk < parent.hot.chunks ? new_hot + chunk : kSkirtPlace + chunk});
   }
   add_recipes(plan, pack_densely(subtract(written, plan.hot_pages), capacity_of(parent)));
   return plan;
@@ -264,7 +282,11 @@ LayoutPlan plan_fresh_hot(std::span<const PageRun> data, std::span<const Working
   plan.hot_pages = runs_of(order);
   std::erase_if(order, [&](uint32_t page) { return !contains_page(nonzero, page); });
   add_hot_recipes(plan, plan_stages(order, capacity_pages, options.stages));
-  add_recipes(plan, cut_windows(subtract(data, runs_of(order)), capacity_pages));
+  // Beyond the recorded pages it is not known yet which are zero: those are left out as they are
+  // read.
+  const PageRuns skirt = skirt_of(plan.hot_pages, data, options.skirt_pages);
+  add_hot_recipes(plan, pack_densely(skirt, capacity_pages), kSkirtPlace);
+  add_recipes(plan, cut_windows(subtract(data, unite(runs_of(order), skirt)), capacity_pages));
   return plan;
 }
 

@@ -28,11 +28,13 @@ namespace thaw {
 /// left out.
 struct ChunkRecipe {
   PageRuns runs;  // in order of slot; not necessarily of address
-  /// Among the hot chunks, which come first in the table, in this order.
+  /// Among the hot chunks, which come first in the table, in this order; from kSkirtPlace on among
+  /// the skirt chunks, which follow them.
   std::optional<uint32_t> place;
 };
+inline constexpr uint32_t kSkirtPlace = uint32_t{1} << 30;
 
-/// A chunk of the old manifest that is a hot one of the new.
+/// A chunk of the old manifest that is a hot or skirt chunk of the new.
 struct KeptHotChunk {
   uint32_t chunk = 0;  // in the old table
   uint32_t place = 0;
@@ -56,6 +58,9 @@ struct LayoutOptions {
   StageSizes stages;
   /// A chunk with less than this share of its pages in use is sealed anew: 0 never.
   double live_share_min = 0.25;
+  /// Pages so close to a recorded one make up the skirt: of the pages that six real functions
+  /// touched with another input than the recorded one, 56 of 66 are at most 2 pages away.
+  uint32_t skirt_pages = 2;
 };
 
 /// The recorded pages first (`working_set` in order of rank; pages out of the memory or given twice

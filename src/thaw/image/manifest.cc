@@ -101,15 +101,19 @@ Result<Image> parse_image(ByteReader& reader, std::span<const uint32_t> chunk_pa
   return image;
 }
 
-constexpr size_t kHotSetBytesMin = sizeof(uint32_t) + sizeof(uint64_t);
+constexpr size_t kHotSetBytesMin = 2 * sizeof(uint32_t) + sizeof(uint64_t);
 constexpr size_t kZeroRunBytes = 2 * sizeof(uint32_t);
 
 // A run that covered a page with data would turn it into zeros, so the map is asked.
 const char* fault_of(const HotSet& hot, const Manifest& manifest) {
-  if (hot.chunks > manifest.clear.chunks.size()) return "it has more hot chunks than chunks";
+  if (uint64_t{hot.chunks} + hot.skirt_chunks > manifest.clear.chunks.size()) {
+    return "it has more hot chunks than chunks";
+  }
   const Image* memory = manifest.find(ImageKind::kMemory);
   if (memory == nullptr) {
-    return hot.chunks == 0 && hot.zero_runs.empty() ? nullptr : "it is hot and has no memory";
+    return hot.chunks == 0 && hot.skirt_chunks == 0 && hot.zero_runs.empty()
+               ? nullptr
+               : "it is hot and has no memory";
   }
   uint64_t free_from = 0;
   for (const PageRun& run : hot.zero_runs) {
@@ -125,6 +129,7 @@ const char* fault_of(const HotSet& hot, const Manifest& manifest) {
 Result<HotSet> parse_hot_set(ByteReader& reader) {
   HotSet hot;
   hot.chunks = reader.get<uint32_t>();
+  hot.skirt_chunks = reader.get<uint32_t>();
   const uint64_t count = reader.get<uint64_t>();
   if (!reader.ok() || count > reader.remaining() / kZeroRunBytes) {
     return malformed("the hot set is cut");
@@ -166,6 +171,7 @@ SecretBytes encode_secret(const Manifest& manifest) {
   }
   if (hot) {
     writer.put(manifest.hot.chunks);
+    writer.put(manifest.hot.skirt_chunks);
     writer.put(uint64_t{manifest.hot.zero_runs.size()});
     for (const PageRun& run : manifest.hot.zero_runs) {
       writer.put(static_cast<uint32_t>(run.page));
@@ -210,7 +216,8 @@ Result<Bytes> encode_manifest(const Manifest& manifest, const KeyProvider& keys)
   CHECK(manifest.chunk_keys.size() == manifest.clear.chunks.size() * kKeyBytes);
   CHECK(manifest.images.size() <= kImagesMax && manifest.annotations.size() <= kAnnotationsMax);
   for (const Image& image : manifest.images) CHECK(validate_image(image));
-  CHECK(manifest.clear.layout == Layout::kHot || manifest.hot.chunks == 0);
+  CHECK(manifest.clear.layout == Layout::kHot ||
+        (manifest.hot.chunks == 0 && manifest.hot.skirt_chunks == 0));
   CHECK(fault_of(manifest.hot, manifest) == nullptr);
   const Bytes clear = encode_clear(manifest.clear);
   const SecretBytes secret = encode_secret(manifest);

@@ -55,6 +55,9 @@ struct HotSet {
   /// Chunks [0, chunks) of the table hold the recorded working set, in the order in which they are
   /// to be loaded: stage after stage, sorted by address inside a stage.
   uint32_t chunks = 0;
+  /// The next so many chunks hold the recorded pages' neighbours: worth having near, not worth
+  /// installing before they are asked for.
+  uint32_t skirt_chunks = 0;
   /// Recorded pages that no chunk holds, because they are zero. Ascending, disjoint.
   std::vector<PageRun> zero_runs;
 };

@@ -26,7 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!manifest) return 0;
   // What is accepted can be used: hot chunks exist, hot zero runs are zero, and every page has a
   // place inside its chunk.
-  CHECK(manifest->hot.chunks <= manifest->clear.chunks.size());
+  CHECK(uint64_t{manifest->hot.chunks} + manifest->hot.skirt_chunks <=
+        manifest->clear.chunks.size());
   for (const PageRun& run : manifest->hot.zero_runs) {
     const PageLocation location = manifest->find(ImageKind::kMemory)->map.locate(run.page);
     CHECK(location.zero && location.count >= run.count);

@@ -46,6 +46,8 @@ RC_GTEST_PROP(Manifest, RoundTripOfAnything, ()) {
   }
   if (manifest.clear.layout == Layout::kHot && image_count > 0) {
     manifest.hot.chunks = *rc::gen::inRange<uint32_t>(0, chunk_count + 1);
+    manifest.hot.skirt_chunks =
+        *rc::gen::inRange<uint32_t>(0, chunk_count - manifest.hot.chunks + 1);
     const PageMap& memory = manifest.images[0].map;
     memory.for_each_run(0, memory.page_count(), [&](uint64_t page, const PageLocation& run) {
       if (run.zero && *rc::gen::arbitrary<bool>()) manifest.hot.zero_runs.push_back({page, 1});
@@ -63,6 +65,7 @@ RC_GTEST_PROP(Manifest, RoundTripOfAnything, ()) {
   RC_ASSERT(decoded->clear.chunks.size() == manifest.clear.chunks.size());
   RC_ASSERT(decoded->chunk_keys.equals(manifest.chunk_keys.span()));
   RC_ASSERT(decoded->hot.chunks == manifest.hot.chunks);
+  RC_ASSERT(decoded->hot.skirt_chunks == manifest.hot.skirt_chunks);
   RC_ASSERT(decoded->hot.zero_runs == manifest.hot.zero_runs);
   RC_ASSERT(decoded->annotations == manifest.annotations);
   RC_ASSERT(decoded->images.size() == manifest.images.size());

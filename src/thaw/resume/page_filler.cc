@@ -77,6 +77,14 @@ void PageFiller::fault_absent(uint64_t page, const PageLocation& location) {
     found->second.push_back(page);
     return;
   }
+  for (Offer& offer : offers_.with([](auto& offers) { return std::exchange(offers, {}); })) {
+    if (held_[offer.first] == nullptr) hold(offer.first, std::move(offer.second));
+  }
+  if (const Chunk* chunk = held_[number].get()) {
+    context_.counters.hits.fetch_add(1, std::memory_order_relaxed);
+    serve(page, location, *chunk);
+    return;
+  }
   context_.counters.chunks.fetch_add(1, std::memory_order_relaxed);
   const Manifest& manifest = context_.image.manifest();
   if (ChunkRef ref = context_.source.lookup(manifest.clear.chunks[number].id)) {
@@ -114,6 +122,13 @@ void PageFiller::arrive(uint32_t chunk, const Result<ChunkRef>& result) {
       serve(page, context_.image.map().locate(page), **result);
     }
   }
+}
+
+void PageFiller::offer(uint32_t chunk, ChunkRef ref) {
+  offers_.with([&](auto& offers) {
+    // More than are held would push each other out.
+    if (offers.size() < options_.held_chunks_max) offers.emplace_back(chunk, std::move(ref));
+  });
 }
 
 void PageFiller::hold(uint32_t chunk, ChunkRef ref) {

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "thaw/base/guarded.h"
 #include "thaw/resume/filler.h"
 
 namespace thaw {
@@ -24,14 +25,20 @@ struct PageFillOptions {
   uint64_t around_pages = 1;                      // 1: none; at most kInstallBatchPages
 };
 
-/// All state belongs to the event thread; completions reach it through FillHost::retry().
+/// All state but the offers belongs to the event thread; completions reach it through
+/// FillHost::retry().
 class PageFiller final : public Filler {
  public:
   PageFiller(const FillContext& context, const PageFillOptions& options);
 
   void fault(uint64_t page) override;
 
+  /// A chunk that was fetched ahead, held as if a fault had asked for it. Any thread.
+  void offer(uint32_t chunk, ChunkRef ref);
+
  private:
+  using Offer = std::pair<uint32_t, ChunkRef>;
+
   void serve(uint64_t page, const PageLocation& location, const Chunk& chunk);
   void serve_neighbours(uint64_t page, uint32_t chunk, ByteSpan ciphertext);
   void fault_absent(uint64_t page, const PageLocation& location);
@@ -41,8 +48,9 @@ class PageFiller final : public Filler {
   FillContext context_;
   const PageFillOptions options_;
   ScratchPool::Loan scratch_;
-  std::vector<ChunkRef> held_;                                   // by chunk number
-  std::deque<uint32_t> order_;                                   // of the held ones, oldest first
+  std::vector<ChunkRef> held_;          // by chunk number
+  std::deque<uint32_t> order_;          // of the held ones, oldest first
+  Guarded<std::vector<Offer>> offers_;  // looked at when a chunk is missing
   std::unordered_map<uint32_t, std::vector<uint64_t>> waiting_;  // pages by the chunk on its way
 };
 

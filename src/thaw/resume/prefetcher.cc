@@ -13,6 +13,10 @@ namespace {
 // Zero runs that a task installs: a call of a microsecond each.
 constexpr uint32_t kZeroRunsPerStep = 64;
 
+// From a disk or a zone a chunk comes in a millisecond or two, and fetching what may never be asked
+// for would take more from the guest than it gives; from an origin in tens of them.
+constexpr std::chrono::milliseconds kIdleLimit{5};
+
 }  // namespace
 
 // A slice on its way, and the lane that waits for it.
@@ -26,9 +30,9 @@ struct Prefetcher::SliceLoad {
   const PlainPiece* plain = nullptr;  // it is there as plaintext
 };
 
-Prefetcher::Prefetcher(const FillContext& context, UnitFiller* units, const PrefetchPlan& plan,
-                       const PrefetchOptions& options)
-    : context_(context), units_(units), plan_(plan), options_(options) {
+Prefetcher::Prefetcher(const FillContext& context, UnitFiller* units, PageFiller* pages,
+                       const PrefetchPlan& plan, const PrefetchOptions& options)
+    : context_(context), units_(units), pages_(pages), plan_(plan), options_(options) {
   CHECK(options.lanes > 0 && options.rest_lanes > 0 && (!options.rest || units != nullptr));
   add_plan_steps();
   plan_steps_ = steps_.size();
@@ -221,14 +225,56 @@ bool Prefetcher::load_slice(size_t step, const LaneRef& lane) {
           if (install_slice(load)) end_step(load->step, load->lane);
           return;
         }
-        // If the guest ever wants these pages, they are fetched for it.
-        if (counters_.errors.fetch_add(1, std::memory_order_relaxed) == 0) {
-          log_warning("prefetch skips what it cannot read, the first time for: " +
-                      result.error().message);
-        }
+        note_error(result.error());
         end_step(load->step, load->lane);
       });
   return false;
+}
+
+std::optional<std::chrono::milliseconds> Prefetcher::idle_limit() const {
+  const bool wanted = !near_begun_ && pages_ != nullptr && !plan_.near.empty() &&
+                      plan_steps_left_.load(std::memory_order_relaxed) > 0;
+  return wanted ? std::optional(kIdleLimit) : std::nullopt;
+}
+
+void Prefetcher::idle() {
+  if (!idle_limit()) return;
+  near_begun_ = true;
+  for (size_t i = 0; i < std::min<size_t>(options_.lanes, plan_.near.size()); ++i) {
+    auto lane = std::make_shared<Lane>(Lane{options_.lanes, context_.gate.enter()});
+    if (lane->pass) fetch_near(lane);
+  }
+}
+
+void Prefetcher::fetch_near(const LaneRef& lane) {
+  const Manifest& manifest = context_.image.manifest();
+  uint32_t chunk = 0;
+  ChunkRef at_hand;
+  do {
+    if (at_hand) pages_->offer(chunk, std::move(at_hand));
+    const size_t at = next_near_.fetch_add(1, std::memory_order_relaxed);
+    if (at >= plan_.near.size() || context_.host.stopping()) return;
+    chunk = plan_.near[at];
+    at_hand = context_.source.lookup(manifest.clear.chunks[chunk].id);
+  } while (at_hand);
+  context_.fetches.begin();
+  context_.source.fetch(context_.fetches.request(manifest, chunk, Priority::kPrefetch),
+                        [this, lane, chunk](Result<ChunkRef> result) {
+                          context_.fetches.end();
+                          if (result) {
+                            pages_->offer(chunk, std::move(*result));
+                          } else {
+                            note_error(result.error());
+                          }
+                          fetch_near(lane);
+                        });
+}
+
+// If the guest ever wants these pages, they are fetched for it.
+void Prefetcher::note_error(const Error& error) {
+  if (counters_.errors.fetch_add(1, std::memory_order_relaxed) == 0) {
+    log_warning("prefetch skips what it cannot read, the first time for: " + error.message);
+  }
 }
 
 bool Prefetcher::install_slice(const std::shared_ptr<SliceLoad>& load) {

@@ -7,11 +7,14 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "thaw/resume/filler.h"
+#include "thaw/resume/page_filler.h"
 #include "thaw/resume/strategy.h"
 #include "thaw/resume/unit_filler.h"
 
@@ -40,10 +43,11 @@ inline constexpr uint64_t kJudgedFaultsMin = 32;
 /// Members may be called from any thread but for those that say otherwise.
 class Prefetcher {
  public:
-  /// `units` is nullptr where faults are filled page by page; then there is no rest. Borrows the
-  /// plan and what the context borrows.
-  Prefetcher(const FillContext& context, UnitFiller* units, const PrefetchPlan& plan,
-             const PrefetchOptions& options);
+  /// `units` is nullptr where all faults are filled page by page; then there is no rest. `pages` is
+  /// nullptr where none is; then what is only fetched is not. Borrows the plan and what the context
+  /// borrows.
+  Prefetcher(const FillContext& context, UnitFiller* units, PageFiller* pages,
+             const PrefetchPlan& plan, const PrefetchOptions& options);
 
   void start();
 
@@ -54,6 +58,14 @@ class Prefetcher {
   }
   /// The rest was asked for and all of the image is installed.
   bool complete() const;
+
+  /// Event thread: for how long nothing may happen before idle() is to be called; nullopt: not at
+  /// all.
+  std::optional<std::chrono::milliseconds> idle_limit() const;
+  /// Event thread: nothing has happened for that long and the plan is still on its way, so a chunk
+  /// takes long to come: fetches what is near the plan, so that a page that was not predicted need
+  /// not wait as long again.
+  void idle();
 
   /// Event thread: a fault on `page` is about to be served. Judges the prediction.
   void judge(uint64_t page);
@@ -92,11 +104,14 @@ class Prefetcher {
   // True if the step is over already; else end_step() comes later, or has come.
   bool run_step(size_t step, const LaneRef& lane);
   bool load_slice(size_t step, const LaneRef& lane);
+  void fetch_near(const LaneRef& lane);
+  void note_error(const Error& error);
   bool install_slice(const std::shared_ptr<SliceLoad>& load);
   bool place_zeros(size_t step, uint32_t at, const LaneRef& lane);
 
   FillContext context_;
   UnitFiller* const units_;
+  PageFiller* const pages_;
   const PrefetchPlan& plan_;
   const PrefetchOptions options_;
 
@@ -108,6 +123,8 @@ class Prefetcher {
   std::atomic<unsigned> lanes_{0};
   std::atomic<size_t> next_step_{0};
   std::atomic<size_t> plan_steps_left_{0};
+  bool near_begun_ = false;  // of the event thread
+  std::atomic<size_t> next_near_{0};
   std::atomic<size_t> rest_zeros_left_{0};
   PrefetchCounters counters_;
 };

@@ -134,7 +134,7 @@ Session::Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, 
     page_filler_ = std::make_unique<PageFiller>(context, pages);
   }
   prefetcher_ = std::make_unique<Prefetcher>(
-      context, unit_filler_.get(), plan,
+      context, unit_filler_.get(), page_filler_.get(), plan,
       PrefetchOptions{options_.prefetch_lanes, prefetch_cores(), options_.prefault_lanes,
                       options_.prefault == Prefault::kAll});
   faults_.reserve(kEventsPerRead);
@@ -229,7 +229,7 @@ void Session::run() {
   finish();
 }
 
-// Waits for an event, a notification, or the VMM's end.
+// Waits for an event, a notification, the VMM's end, or for nothing of that to come for a while.
 void Session::wait_for_events() {
   const bool by_pidfd = static_cast<bool>(peer_.process.pidfd);
   std::array<pollfd, 3> entries{
@@ -239,7 +239,11 @@ void Session::wait_for_events() {
   } else if (socket_tells_exit_) {
     entries[2] = {peer_.socket.get(), POLLRDHUP, 0};
   }
-  if (::poll(entries.data(), entries.size(), -1) <= 0) return;
+  const auto idle_limit = prefetcher_->idle_limit();
+  const int limit_ms = idle_limit ? static_cast<int>(idle_limit->count()) : -1;
+  const int ready = ::poll(entries.data(), entries.size(), limit_ms);
+  if (ready == 0) prefetcher_->idle();
+  if (ready <= 0) return;
   if (entries[1].revents != 0) drain(wake_.get());
   if (entries[2].revents != 0) vmm_gone();
 }

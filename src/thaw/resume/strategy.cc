@@ -180,6 +180,9 @@ Result<void> plan_hot(const ResumeImage& image, PrefetchPlan& plan) {
   for (uint32_t chunk = 0; chunk < manifest.hot.chunks; ++chunk) {
     if (!image.extents_of(chunk).empty()) take_chunk(image, chunk, plan);
   }
+  for (uint32_t i = 0; i < manifest.hot.skirt_chunks; ++i) {
+    plan.near.push_back(manifest.hot.chunks + i);
+  }
   plan.zero_runs = manifest.hot.zero_runs;
   for (const PageRun& run : plan.zero_runs) plan.predicted.set(run);
   return {};

@@ -63,6 +63,7 @@ struct PrefetchPlan {
   std::vector<uint32_t> chunks;  // of the manifest, each with all its pages
   std::vector<Slice> slices;
   const Pack* pack = nullptr;      // whose chunks the slices are of; nullptr: the manifest's
+  std::vector<uint32_t> near;      // chunks that are fetched last, and not installed
   std::vector<PageRun> zero_runs;  // ascending; zero in the image
   PageBitmap predicted;            // the pages that it installs, zeros included
 };
