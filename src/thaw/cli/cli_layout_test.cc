@@ -19,7 +19,8 @@ using testing::HasSubstr;
 
 class CliLayoutTest : public CliTest {
  protected:
-  /// Gives the snapshot a working set: every fifth page, from the end to the front.
+  /// Gives the snapshot a working set: every fifth page of its first quarter, from the end to the
+  /// front.
   void record(const std::string& name, uint32_t pages = 2048) {
     const auto store_opened = DirStore::open(store());
     ASSERT_TRUE(store_opened);
@@ -33,7 +34,8 @@ class CliLayoutTest : public CliTest {
     set.manifest = target->manifest;
     set.recordings.emplace_back();
     for (uint32_t page = pages; page-- > 0;) {
-      if (page % 5 == 0) set.recordings[0].touches.push_back({page, pages - page, false});
+      if (page % 5 == 0 && page < pages / 4)
+        set.recordings[0].touches.push_back({page, pages - page, false});
     }
     ASSERT_TRUE(put_working_set(catalog, keys, *target, set));
   }
@@ -53,10 +55,12 @@ TEST_F(CliLayoutTest, RelayoutGoesHotAndBackAndSaysWhatSharingCosts) {
   const Json before = run_json({"show", "web"});
   const Json hot = run_json({"relayout", "web", "--layout", "hot"});
   EXPECT_EQ(hot["changed"], true);
-  EXPECT_EQ(hot["hot_pages"], 410);
+  EXPECT_EQ(hot["hot_pages"], 103);
   EXPECT_GT(hot["hot_zero_pages"], 0);
-  EXPECT_EQ(hot["moved_pages"].get<int>(),
+  // The neighbours move too.
+  EXPECT_GT(hot["moved_pages"].get<int>(),
             hot["hot_pages"].get<int>() - hot["hot_zero_pages"].get<int>());
+  EXPECT_GT(hot["skirt_chunks"], 0);
   EXPECT_EQ(hot["before"]["snapshots"], 1);
   EXPECT_LT(hot["after"]["shared_share"], hot["before"]["shared_share"]);
   EXPECT_GT(hot["shared_with_old_share"], 0.5);

@@ -45,7 +45,8 @@ void report_work(const RelayoutRequest& request, const RelayoutResult& result, T
   if (request.layout == Layout::kHot) {
     table.add({"hot", format_count(result.hot_pages, "recorded page") + ", " +
                           std::to_string(result.zero_pages) + " of them zero, in " +
-                          format_count(result.hot_chunks, "chunk")});
+                          format_count(result.hot_chunks, "chunk") + "; their neighbours in " +
+                          std::to_string(result.skirt_chunks)});
   }
   table.add({"chunks", std::to_string(result.chunks_total) + ": " +
                            std::to_string(result.chunks_created) + " new, " +
@@ -80,6 +81,7 @@ Result<void> run_relayout(const Settings& settings, const RelayoutRequest& reque
       .set("hot_pages", result.hot_pages)
       .set("hot_zero_pages", result.zero_pages)
       .set("hot_chunks", result.hot_chunks)
+      .set("skirt_chunks", result.skirt_chunks)
       .set("moved_pages", result.moved_pages)
       .set("chunks_total", result.chunks_total)
       .set("chunks_created", result.chunks_created)

@@ -42,6 +42,7 @@ Composition composition_of(const Manifest& manifest, LayoutPlan& plan, const Ima
 
 void describe(const Manifest& manifest, const LayoutPlan& plan, RelayoutResult& result) {
   result.hot_chunks = manifest.hot.chunks;
+  result.skirt_chunks = manifest.hot.skirt_chunks;
   result.hot_pages = count_pages(plan.hot_pages);
   result.zero_pages = count_pages(manifest.hot.zero_runs);
   result.chunks_total = manifest.clear.chunks.size();

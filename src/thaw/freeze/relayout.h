@@ -36,8 +36,9 @@ struct RelayoutResult {
   bool changed = false;      // false: it had this layout already, nothing was written
   uint64_t moved_pages = 0;  // read from the old chunks and sealed anew
   uint64_t hot_chunks = 0;
-  uint64_t hot_pages = 0;   // recorded, zero ones included
-  uint64_t zero_pages = 0;  // of them
+  uint64_t skirt_chunks = 0;  // HotSet
+  uint64_t hot_pages = 0;     // recorded, zero ones included
+  uint64_t zero_pages = 0;    // of them
   uint64_t chunks_total = 0;
   uint64_t chunks_created = 0;
   uint64_t bytes_written = 0;

@@ -128,6 +128,7 @@ TEST_F(RelayoutTest, HotChunksComeFirstStageAfterStage) {
   record(fixture_, "snap", order);
   RelayoutOptions options;
   options.plan.stages = {8, 16};
+  options.plan.skirt_pages = 0;
   const auto result = fixture_.relayout("snap", options);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->hot_chunks, 3u);  // stages of 8, 16 and 16 pages
@@ -152,6 +153,27 @@ TEST_F(RelayoutTest, HotChunksComeFirstStageAfterStage) {
   EXPECT_EQ(fixture_.bytes_of(hot, ImageKind::kMemory), whole_file(paths_.memory));
 }
 
+TEST_F(RelayoutTest, TheNeighboursOfRecordedPagesFollowTheHotChunks) {
+  record(fixture_, "snap", {100, 40});
+  RelayoutOptions options;
+  options.plan.skirt_pages = 2;
+  const auto result = fixture_.relayout("snap", options);
+  ASSERT_TRUE(result) << result.error().message;
+  const Manifest hot = fixture_.load("snap");
+  EXPECT_EQ(hot.hot.chunks, 1u);
+  EXPECT_EQ(hot.hot.skirt_chunks, 1u);
+  const PageMap& map = hot.images[0].map;
+  uint32_t slot = 0;
+  for (const uint64_t page : {38, 39, 41, 42, 98, 99, 101, 102}) {
+    EXPECT_EQ(map.locate(page).chunk, 1u);
+    EXPECT_EQ(map.locate(page).slot, slot++);
+  }
+  EXPECT_EQ(fixture_.bytes_of(hot, ImageKind::kMemory), whole_file(paths_.memory));
+  const auto again = fixture_.relayout("snap", options);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_FALSE(again->changed);
+}
+
 TEST_F(RelayoutTest, AChunkHardlyInUseIsGivenUp) {
   // 13 of the 16 pages of chunk 2 are hot: 3 of 16 are less than a quarter. 12 of chunk 5: no less.
   std::vector<uint32_t> order;
@@ -159,7 +181,9 @@ TEST_F(RelayoutTest, AChunkHardlyInUseIsGivenUp) {
   for (uint32_t i = 0; i < 12; ++i) order.push_back(5 * 16 + i);
   record(fixture_, "snap", order);
   const Manifest before = fixture_.load("snap");
-  const auto result = fixture_.relayout("snap", {});
+  RelayoutOptions options;
+  options.plan.skirt_pages = 0;
+  const auto result = fixture_.relayout("snap", options);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->moved_pages, 25u + 3u);
   const std::set<std::string> names = chunk_names(fixture_.load("snap"));

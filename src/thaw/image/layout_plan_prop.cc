@@ -126,22 +126,34 @@ RC_GTEST_PROP(LayoutPlan, HotAndLinearPlaceEachPageOnce, ()) {
   }
   LayoutOptions options;
   options.stages = {4, 16};
+  options.skirt_pages = static_cast<uint32_t>(random() % 4);
   const LayoutPlan hot = plan_hot(manifest, working_set, options);
   RC_ASSERT(placed_pages(manifest, hot) == data);
   RC_ASSERT(set_of(hot.hot_pages) == recorded);
   must_not_fragment(manifest, hot);
-  // A hot chunk has recorded pages only, and all of those that are not zero are in one.
+  // A hot chunk has recorded pages only, a skirt chunk others that are close to them, and all of
+  // those that are not zero are in one.
   std::set<uint64_t> in_hot;
+  std::set<uint64_t> in_skirt;
+  const auto placed_in = [&](uint32_t place) -> auto& {
+    return place < kSkirtPlace ? in_hot : in_skirt;
+  };
   for (const ChunkRecipe& recipe : hot.recipes) {
-    if (recipe.place) in_hot.merge(set_of(recipe.runs));
+    if (recipe.place) placed_in(*recipe.place).merge(set_of(recipe.runs));
   }
   for (const KeptHotChunk& kept : hot.kept_hot) {
     for (const Extent& extent : hot.kept) {
-      if (extent.chunk == kept.chunk) in_hot.insert(extent.page);
+      if (extent.chunk == kept.chunk) placed_in(kept.place).insert(extent.page);
     }
   }
-  for (const uint64_t page : recorded) RC_ASSERT(in_hot.contains(page) == data.contains(page));
   for (const uint64_t page : in_hot) RC_ASSERT(recorded.contains(page));
+  for (const uint64_t page : in_skirt) RC_ASSERT(!recorded.contains(page));
+  for (const uint64_t page : data) {
+    const auto near = recorded.lower_bound(page - std::min<uint64_t>(page, options.skirt_pages));
+    const bool is_near = near != recorded.end() && *near <= page + options.skirt_pages;
+    RC_ASSERT(in_hot.contains(page) == recorded.contains(page));
+    RC_ASSERT(in_skirt.contains(page) == (is_near && !recorded.contains(page)));
+  }
 }
 
 RC_GTEST_PROP(LayoutPlan, ADiffPlacesWhatChangedAndLeavesTheRest, ()) {

@@ -319,6 +319,23 @@ bool Session::run_retries() {
   return !waiting.empty();
 }
 
+// A guest thread waits until its removal is read. No new one begins once the regions are
+// unregistered, but one that has begun may be queued only later: until then the kernel answers
+// every install with EAGAIN, whatever its place.
+void Session::release_removals() {
+  std::array<UffdEvent, kEventsPerRead> events;
+  while (true) {
+    while (memory_.uffd().read_events(events).value_or(0) > 0) {
+    }
+    const uint64_t anywhere = memory_.regions().regions().front().address;
+    if (memory_.uffd().zero(anywhere, memory_.regions().page_bytes()).status !=
+        InstallStatus::kAgain) {
+      return;
+    }
+    ::nanosleep(&kRetryPause, nullptr);
+  }
+}
+
 void Session::finish() {
   // Retries hold passes of the gate, so they go first; those that still come are dropped on
   // arrival.
@@ -337,10 +354,7 @@ void Session::finish() {
       const Result<void> ignored = memory_.uffd().unregister(region.address, region.bytes);
       static_cast<void>(ignored);
     }
-    // A guest thread may wait for a removal to be read; from now on none can be queued.
-    std::array<UffdEvent, kEventsPerRead> events;
-    while (memory_.uffd().read_events(events).value_or(0) > 0) {
-    }
+    release_removals();
   } else if (end == SessionEnd::kStopped) {
     const bool exited = peer_.process.pidfd && pidfd_has_exited(peer_.process.pidfd.get());
     if (!exited) end_vmm("the page server stops before all of the guest's memory is present");

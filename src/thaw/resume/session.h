@@ -147,6 +147,7 @@ class Session final : private FillHost {
   Filler& filler_of(uint64_t page) const;
   void serve_faults();
   bool run_retries();
+  void release_removals();
   void finish();
   void end_vmm(const std::string& why);
   void finish_with(SessionEnd end, Error error = {ErrorCode::kUnavailable, ""});
