@@ -201,7 +201,11 @@ TEST_F(CloneRestoreTest, ChunksThatDoNotVerifyLeaveNothing) {
   }
   serve(options_of({Strategy::kHot, Layout::kHot}, 2));
   FakeVmmOptions vmm = vmm_options();
-  for (int i = 0; i < 2; ++i) EXPECT_EQ(run_vmm(vmm).signal, SIGKILL);
+  for (int i = 0; i < 2; ++i) {
+    const FakeVmmResult result = run_vmm(vmm);
+    // The poisoned page may end it before our signal does.
+    EXPECT_TRUE(result.signal == SIGKILL || result.signal == SIGBUS) << result.describe();
+  }
   EXPECT_FALSE(join());
   EXPECT_EQ(server_->plain_cache()->counters().fills, 0u);
   EXPECT_EQ(server_->plain_cache()->counters().bytes, 0u);
