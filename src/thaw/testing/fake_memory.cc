@@ -17,6 +17,9 @@
 namespace thaw {
 namespace {
 
+// What FaaSnap maps along rather than cut a region in two.
+constexpr uint64_t kRegionGapBytes = 32 * kPageBytes;
+
 constexpr char kFreeHugePages[] = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
 
 // MAP_NORESERVE, as Firecracker maps, lets mmap succeed without free pages and the first touch die
@@ -101,7 +104,35 @@ Result<void> FakeMemory::map_unserved(const FakeVmmOptions& options) {
     if (region.offset + region.bytes > bytes) {
       return fail(ErrorCode::kInvalid, path + " is shorter than the regions");
     }
-    TRY(add_region(region, MAP_PRIVATE | MAP_NORESERVE, file.get()));
+    if (options.backing == FakeBacking::kPrivateFile) {
+      TRY(add_region(region, MAP_PRIVATE | MAP_NORESERVE, file.get()));
+      continue;
+    }
+    TRY(add_region(region, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
+    ASSIGN_OR_RETURN(const std::vector<DataExtent> extents, data_extents(file.get(), bytes, path));
+    TRY(map_data_over(regions_.size() - 1, file.get(), extents));
+  }
+  return {};
+}
+
+Result<void> FakeMemory::map_data_over(size_t region, int file,
+                                       std::span<const DataExtent> extents) {
+  const FakeRegion& place = layout_->regions()[region];
+  const uint64_t place_end = place.offset + place.bytes;
+  for (size_t i = 0; i < extents.size();) {
+    const uint64_t begin = std::max(align_down(extents[i].offset, kPageBytes), place.offset);
+    uint64_t end = 0;
+    do {
+      end = extents[i].offset + extents[i].bytes;
+      ++i;
+    } while (i < extents.size() && extents[i].offset <= end + kRegionGapBytes);
+    end = std::min(pages_for(end) * kPageBytes, place_end);
+    if (begin >= end) continue;
+    // SAFETY: inside this region's own mapping, of which it replaces a part.
+    void* address = ::mmap(regions_[region].data() + (begin - place.offset), end - begin,
+                           PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, file,
+                           static_cast<off_t>(begin));
+    if (address == MAP_FAILED) return fail_errno("cannot map a region's data", errno);
   }
   return {};
 }

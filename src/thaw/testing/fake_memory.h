@@ -7,9 +7,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "thaw/base/result.h"
+#include "thaw/sys/file_io.h"
 #include "thaw/sys/uffd.h"
 #include "thaw/testing/fake_vmm_options.h"
 #include "thaw/testing/touch_plan.h"
@@ -59,6 +61,7 @@ class FakeMemory {
 
   Result<void> map_served(const FakeVmmOptions& options);
   Result<void> map_unserved(const FakeVmmOptions& options);
+  Result<void> map_data_over(size_t region, int file, std::span<const DataExtent> extents);
   Result<void> add_region(const FakeRegion& region, int flags, int file);
 
   const GuestLayout* layout_;  // outlives this

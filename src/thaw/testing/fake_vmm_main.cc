@@ -4,6 +4,7 @@
 // one line of JSON (testing/fake_vmm_options.h), shakes hands, touches its memory, compares every
 // byte, and writes what happened as lines of JSON. A program of its own, because a page server
 // kills VMMs.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,9 +16,11 @@
 #include <functional>
 #include <latch>
 #include <memory>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
+#include "thaw/sys/file_io.h"
 #include "thaw/sys/unix_socket.h"
 #include "thaw/testing/control_line.h"
 #include "thaw/testing/fake_handshake.h"
@@ -172,6 +175,19 @@ void wait_for_close(int socket) {
   } while (got > 0 || (got < 0 && errno == EINTR));
 }
 
+/// Reads the loading set for the page cache's sake. What cannot be read is left to the guest.
+void load_set(const FakeVmmOptions& options, const std::stop_token& stop) {
+  if (options.loading_set.empty()) return;
+  const Result<Fd> file = open_file(options.mapped_path, O_RDONLY);
+  if (!file) return;
+  std::vector<std::byte> buffer;
+  for (const FakeRegion& piece : options.loading_set) {
+    if (stop.stop_requested()) return;
+    buffer.resize(piece.bytes);
+    static_cast<void>(!read_exact_at(file->get(), piece.offset, buffer, options.mapped_path));
+  }
+}
+
 /// From the handshake to the last check.
 Result<FakeVmmReport> shake_and_touch(const FakeVmmOptions& options, const GuestLayout& layout,
                                       const FakeMemory& memory, const TouchPlan& plan,
@@ -185,6 +201,7 @@ Result<FakeVmmReport> shake_and_touch(const FakeVmmOptions& options, const Guest
     control.hold();
   };
   if (options.backing != FakeBacking::kUserfaultfd) {
+    const std::jthread loader([&options](const std::stop_token& stop) { load_set(options, stop); });
     emit({FakeVmmEvent::Kind::kHandshakeSent, {}, {}});
     moments.after_handshake();
     if (options.hold_before_touching) control.hold();

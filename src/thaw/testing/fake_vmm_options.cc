@@ -102,6 +102,7 @@ THAW_ENUM_NAMES(FakeMapChange::Kind, {{FakeMapChange::Kind::kRemove, "remove"},
 
 THAW_ENUM_NAMES(FakeBacking, {{FakeBacking::kUserfaultfd, "userfaultfd"},
                               {FakeBacking::kPrivateFile, "private_file"},
+                              {FakeBacking::kRegions, "regions"},
                               {FakeBacking::kPresent, "present"}})
 
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeRegion, bytes, offset)
@@ -113,10 +114,10 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeTouching, order, trace, repl
                                                 check)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeMapChange, kind, after_touches, page, count)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
-    FakeVmmOptions, socket_path, image_path, backing, mapped_path, regions, page_bytes, hugetlb,
-    event_remove, thread_id, handshake, touching, changes, random_removes, random_remove_pages_max,
-    sigkill_after, exit_after, close_socket_after, stall_after, stall_ms, hold_before_touching,
-    hold_before_check, hold_before_exit, wait_for_peer_close)
+    FakeVmmOptions, socket_path, image_path, backing, mapped_path, loading_set, regions, page_bytes,
+    hugetlb, event_remove, thread_id, handshake, touching, changes, random_removes,
+    random_remove_pages_max, sigkill_after, exit_after, close_socket_after, stall_after, stall_ms,
+    hold_before_touching, hold_before_check, hold_before_exit, wait_for_peer_close)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LatencySummary, count, mean_ns, p50_ns, p90_ns, p99_ns, p999_ns,
                                    max_ns)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PageMismatch, page, offset, expected, got, history)

@@ -110,7 +110,11 @@ enum class FakeBacking {
   // From nobody: what page servers are compared with. There is no handshake; it counts as sent when
   // the memory stands.
   kPrivateFile,  // a private mapping of `mapped_path`, nothing read ahead of the touching
-  kPresent,      // anonymous memory that holds all of the image before the first touch: the floor
+  // As FaaSnap maps (EuroSys 2022): anonymous memory; over it, where `mapped_path` holds data, its
+  // private mapping, gaps of up to 32 pages along with it; and while the guest runs a thread reads
+  // `loading_set` through the file, so that it is in the page cache when the guest gets there.
+  kRegions,
+  kPresent,  // anonymous memory that holds all of the image before the first touch: the floor
 };
 
 struct FakeVmmOptions {
@@ -121,9 +125,12 @@ struct FakeVmmOptions {
   /// The memory image: what every page must hold. May be empty if nothing is touched.
   std::string image_path;
   FakeBacking backing = FakeBacking::kUserfaultfd;
-  /// For kPrivateFile: the file that is mapped; empty: image_path. They must be different files if
-  /// the page cache is to be cold, because all of the image is mapped and read to compare with it.
+  /// For kPrivateFile and kRegions: the file that is mapped; empty: image_path. They must be
+  /// different files if the page cache is to be cold, because all of the image is mapped and read
+  /// to compare with it.
   std::string mapped_path;
+  /// For kRegions: pieces of the file in the order in which they are to be loaded.
+  std::vector<FakeRegion> loading_set;
   std::vector<FakeRegion> regions;
   uint64_t page_bytes = 4096;  // or 2 MiB
   /// With pages of 2 MiB: take hugetlb memory, as Firecracker does. False announces 2 MiB over

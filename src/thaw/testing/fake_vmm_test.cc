@@ -153,7 +153,8 @@ TEST_P(UnservedVmmTest, RefusesWhatNeedsAPageServer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backings, UnservedVmmTest,
-                         ::testing::Values(FakeBacking::kPrivateFile, FakeBacking::kPresent));
+                         ::testing::Values(FakeBacking::kPrivateFile, FakeBacking::kRegions,
+                                           FakeBacking::kPresent));
 
 // The oracle is the image, not what is mapped.
 TEST(UnservedVmm, FindsAWrongFile) {
