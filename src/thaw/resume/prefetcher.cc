@@ -13,9 +13,9 @@ namespace {
 // Zero runs that a task installs: a call of a microsecond each.
 constexpr uint32_t kZeroRunsPerStep = 64;
 
-// From a disk or a zone a chunk comes in a millisecond or two, and fetching what may never be asked
-// for would take more from the guest than it gives; from an origin in tens of them.
-constexpr std::chrono::milliseconds kIdleLimit{5};
+// From a disk or a zone a whole plan comes in less, and fetching what may never be asked for would
+// take more from the guest than it gives; from an origin the first chunk alone takes longer.
+constexpr std::chrono::milliseconds kIdleLimit{20};
 
 }  // namespace
 
@@ -239,6 +239,7 @@ std::optional<std::chrono::milliseconds> Prefetcher::idle_limit() const {
 
 void Prefetcher::idle() {
   if (!idle_limit()) return;
+  if (context_.workers.waiting() > 0) return;  // it is not the source that is slow
   near_begun_ = true;
   for (size_t i = 0; i < std::min<size_t>(options_.lanes, plan_.near.size()); ++i) {
     auto lane = std::make_shared<Lane>(Lane{options_.lanes, context_.gate.enter()});

@@ -63,8 +63,8 @@ class Prefetcher {
   /// all.
   std::optional<std::chrono::milliseconds> idle_limit() const;
   /// Event thread: nothing has happened for that long and the plan is still on its way, so a chunk
-  /// takes long to come: fetches what is near the plan, so that a page that was not predicted need
-  /// not wait as long again.
+  /// takes long to come: unless the workers have too much to do, fetches what is near the plan, so
+  /// that a page that was not predicted need not wait as long again.
   void idle();
 
   /// Event thread: a fault on `page` is about to be served. Judges the prediction.
