@@ -10,7 +10,7 @@ Result<std::unique_ptr<StoredImage>> StoredImage::open(const ObjectStore& store,
                                                        unsigned threads) {
   WorkerOptions workers;
   workers.threads = threads;
-  std::unique_ptr<StoredImage> stored(new StoredImage(manifest, image, workers));
+  std::unique_ptr<StoredImage> stored(new StoredImage(image, workers));
   TierOptions tiers;
   tiers.memory.slot_bytes = manifest.clear.chunk_bytes;
   ASSIGN_OR_RETURN(stored->tiers_, TierStack::create(store, stored->workers_, tiers));

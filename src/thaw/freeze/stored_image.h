@@ -34,18 +34,16 @@ class StoredImage final : public ImageSource {
   Result<void> check_unchanged() const override { return {}; }
 
  private:
-  StoredImage(const Manifest& manifest, const Image& image, const WorkerOptions& workers)
+  StoredImage(const Image& image, const WorkerOptions& workers)
       : image_(image),
         description_("image " + image.name),
         data_runs_(data_pages_of(image.map)),
-        workers_(workers.thread_count(), workers.queue_max),
-        manifest_(manifest) {}
+        workers_(workers.thread_count(), workers.queue_max) {}
 
   const Image& image_;
   const std::string description_;
   const PageRuns data_runs_;
   WorkerPool workers_;
-  const Manifest& manifest_;
   std::unique_ptr<TierStack> tiers_;
   std::unique_ptr<PageReader> reader_;
 };
