@@ -317,6 +317,10 @@ class CommandLine {
         ->type_name("ADDRESS:BYTES:OFFSET")
         ->allow_extra_args(false)
         ->group(group);
+    verb.add_flag("--no-balloon", freeze_.no_balloon,
+                  "That VM gives no memory back (no balloon, no free page reporting), so what its "
+                  "userfault memory lacks is the parent's")
+        ->group(group);
   }
 
   void add_pack() {

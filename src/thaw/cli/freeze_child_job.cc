@@ -48,8 +48,9 @@ Result<ChildSource> open_source(const FreezeRequest& request, uint64_t memory_by
       ASSIGN_OR_RETURN(const LiveRegion region, parse_region(text));
       regions.push_back(region);
     }
-    ASSIGN_OR_RETURN(auto live, LiveMemory::open(static_cast<pid_t>(*request.live_pid),
-                                                 std::move(regions), memory_bytes));
+    ASSIGN_OR_RETURN(auto live,
+                     LiveMemory::open(static_cast<pid_t>(*request.live_pid), std::move(regions),
+                                      memory_bytes, request.no_balloon));
     child.how = live->tracking().describe();
     child.memory = {live.get(), copy_of(live->data_runs()), false};
     child.source = std::move(live);
@@ -177,6 +178,9 @@ Result<void> check_child_request(const FreezeRequest& request) {
   }
   if (request.live_pid.has_value() == request.regions.empty()) {
     return fail(ErrorCode::kInvalid, "--live and --region go together");
+  }
+  if (request.no_balloon && !request.live_pid) {
+    return fail(ErrorCode::kInvalid, "--no-balloon is said of the VM that --live names");
   }
   for (const std::string& text : request.regions) TRY(parse_region(text));
   return {};

@@ -75,7 +75,10 @@ Result<void> run_restore(const Settings& settings, const RestoreRequest& request
     TRY(export_vmstate(workspace.catalog().store(), snapshot.manifest, request.name,
                        request.vmstate, options, out));
   }
-  std::optional<WorkingSet> set = working_set_of(workspace, snapshot);
+  std::optional<WorkingSet> set;
+  if (uses_working_set(server.session.strategy, snapshot.manifest)) {
+    set = working_set_of(workspace, snapshot);
+  }
   ASSIGN_OR_RETURN(const auto image,
                    ResumeImage::make(std::move(snapshot.manifest), std::move(set)));
 

@@ -53,10 +53,16 @@ class RegionScan {
       return {};
     }
     ASSIGN_OR_RETURN(const std::vector<ScannedRange> ranges, scanner_.populated(begin, end));
-    for (const ScannedRange& range : ranges) judge(mapped, range);
+    uint64_t absent = end - begin;
+    for (const ScannedRange& range : ranges) {
+      judge(mapped, range);
+      absent -= range.end - range.begin;
+    }
+    if (mapped.has_userfault && !mapped.has_file) absent_of_userfault_ += absent;
     return {};
   }
   bool complete() const { return covered_ == region_.bytes; }
+  uint64_t absent_of_userfault() const { return absent_of_userfault_; }
 
  private:
   void judge(const MappedRange& mapped, const ScannedRange& range) {
@@ -81,6 +87,7 @@ class RegionScan {
   LiveTracking& tracking_;
   PageRuns& found_;
   uint64_t covered_ = 0;
+  uint64_t absent_of_userfault_ = 0;  // bytes
 };
 
 }  // namespace
@@ -99,12 +106,12 @@ std::string LiveTracking::describe() const {
 }
 
 Result<std::unique_ptr<LiveMemory>> LiveMemory::open(pid_t pid, std::vector<LiveRegion> regions,
-                                                     uint64_t memory_bytes) {
+                                                     uint64_t memory_bytes, bool gives_none_back) {
   std::ranges::sort(regions, {}, &LiveRegion::offset);
   TRY(validate_regions(regions, memory_bytes));
   ASSIGN_OR_RETURN(PageScanner scanner, PageScanner::open(pid));
   std::unique_ptr<LiveMemory> memory(
-      new LiveMemory(pid, std::move(regions), memory_bytes, std::move(scanner)));
+      new LiveMemory(pid, std::move(regions), memory_bytes, gives_none_back, std::move(scanner)));
   ASSIGN_OR_RETURN(memory->candidates_, memory->find_candidates(memory->tracking_));
   return memory;
 }
@@ -120,6 +127,14 @@ Result<PageRuns> LiveMemory::find_candidates(LiveTracking& tracking) const {
                                            std::to_string(region.address) +
                                            " is not mapped in whole; give the regions of its "
                                            "handshake");
+    }
+    if (scan.absent_of_userfault() > 0 && !gives_none_back_) {
+      return fail(ErrorCode::kInvalid,
+                  description_ + ": " + human_bytes(scan.absent_of_userfault()) +
+                      " of its userfault memory are absent, which are the parent's if they were "
+                      "never faulted in and zero if the guest gave them back, and the kernel does "
+                      "not tell which; if the VM has no balloon and reports no free pages, say so "
+                      "with --no-balloon, else freeze a full memory file");
     }
   }
   return found;

@@ -8,8 +8,12 @@
 //   write tracking   (userfaultfd with asynchronous write protection) pages written since
 //   userfault        (userfaultfd without it) present pages; an absent one was never faulted in
 //   everything else  (shared memory, plain anonymous memory) any page
-// Pages that can differ are then compared with the parent's. A page that a balloon took back is
-// absent and counts as unchanged: to the guest its content is undefined.
+// Pages that can differ are then compared with the parent's.
+//
+// An absent page of userfault memory was either never faulted in, so it is the parent's, or given
+// back (by a balloon, by free page reporting), so it is zero, and a guest that zeroes what it frees
+// counts on that. The kernel does not tell which. So somebody has to say that the VM gives no
+// memory back; otherwise such memory is refused as long as a page of it is absent.
 #pragma once
 
 #include <sys/types.h>
@@ -44,10 +48,12 @@ struct LiveTracking {
 /// Callable from many threads once open. The VMM must stay paused.
 class LiveMemory final : public ImageSource {
  public:
-  /// kInvalid unless the regions are whole pages and cover `memory_bytes` once; errors of
-  /// PageScanner::open() and mapped_ranges().
+  /// kInvalid unless the regions are whole pages and cover `memory_bytes` once, and for userfault
+  /// memory with absent pages unless `gives_none_back`; errors of PageScanner::open() and
+  /// mapped_ranges().
   static Result<std::unique_ptr<LiveMemory>> open(pid_t pid, std::vector<LiveRegion> regions,
-                                                  uint64_t memory_bytes);
+                                                  uint64_t memory_bytes,
+                                                  bool gives_none_back = false);
 
   const std::string& describe() const override { return description_; }
   uint64_t bytes() const override { return bytes_; }
@@ -63,10 +69,12 @@ class LiveMemory final : public ImageSource {
   const LiveTracking& tracking() const { return tracking_; }
 
  private:
-  LiveMemory(pid_t pid, std::vector<LiveRegion> regions, uint64_t bytes, PageScanner scanner)
+  LiveMemory(pid_t pid, std::vector<LiveRegion> regions, uint64_t bytes, bool gives_none_back,
+             PageScanner scanner)
       : pid_(pid),
         regions_(std::move(regions)),
         bytes_(bytes),
+        gives_none_back_(gives_none_back),
         scanner_(std::move(scanner)),
         description_("the memory of process " + std::to_string(pid)) {}
   Result<PageRuns> find_candidates(LiveTracking& tracking) const;
@@ -74,6 +82,7 @@ class LiveMemory final : public ImageSource {
   const pid_t pid_;
   const std::vector<LiveRegion> regions_;  // ascending by offset
   const uint64_t bytes_;
+  const bool gives_none_back_;
   const PageScanner scanner_;
   const std::string description_;
   PageRuns candidates_;

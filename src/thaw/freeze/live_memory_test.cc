@@ -169,7 +169,11 @@ TEST_F(LiveMemoryTest, WhatUserfaultMemoryNeverFaultedInIsUnchanged) {
   });
   if (!vmm.ready()) GTEST_SKIP() << "userfaultfd is not to be had here";
   tags_[11] = 98;
-  const auto live = LiveMemory::open(vmm.pid(), {{address(memory), kBytes, 0}}, kBytes);
+  const auto refused = LiveMemory::open(vmm.pid(), {{address(memory), kBytes, 0}}, kBytes);
+  ASSERT_FALSE(refused);  // or they were given back
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalid);
+  EXPECT_THAT(refused.error().message, HasSubstr("--no-balloon"));
+  const auto live = LiveMemory::open(vmm.pid(), {{address(memory), kBytes, 0}}, kBytes, true);
   ASSERT_TRUE(live) << live.error().message;
   EXPECT_THAT((*live)->data_runs(), ElementsAre(PageRun{10, 2}));
   EXPECT_EQ((*live)->tracking().present, 2u);

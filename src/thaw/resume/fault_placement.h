@@ -2,7 +2,7 @@
 //
 // FaultPlacement: where the thread that takes a session's faults runs. A fault that is served on
 // the core where its thread waits needs no wake-up across cores and finds the page in that core's
-// cache; whoever prefetches belongs elsewhere (docs/ARCHITECTURE.md, "Placement").
+// cache; whoever prefetches belongs elsewhere (docs/ARCHITECTURE.md).
 #pragma once
 
 #include <sys/types.h>

@@ -51,13 +51,7 @@ class ChunkUnits final : public FillUnits {
   PlaceResult install_rest(uint32_t unit, std::span<const ChunkRef> chunks,
                            Scratch& scratch) const override {
     scratch.cipher.set_key(image_.manifest().chunk_key(unit));
-    std::vector<SlotRun> runs;
-    runs.reserve(image_.extents_of(unit).size());
-    for (const uint32_t index : image_.extents_of(unit)) {
-      const Extent& extent = image_.map().extents()[index];
-      runs.push_back({extent.page, extent.slot, extent.count});
-    }
-    return install_slots(memory_, chunks[0]->ciphertext(), runs, scratch);
+    return install_slots(memory_, chunks[0]->ciphertext(), image_.slots_of(unit), scratch);
   }
 
   std::vector<uint32_t> order() const override {

@@ -14,19 +14,6 @@ namespace {
 class PageServerTest : public ServedVmmTest {
  protected:
   // One VMM from handshake to exit, all right.
-  SessionSummary serve_one(const PageServerOptions& server, const FakeVmmOptions& vmm) {
-    serve(server);
-    const FakeVmmResult result = run_vmm(vmm);
-    EXPECT_TRUE(result.passed()) << result.describe();
-    const Result<void> outcome = join();
-    EXPECT_TRUE(outcome) << outcome.error().message;
-    EXPECT_EQ(summaries_.size(), 1u);
-    const SessionSummary summary = summaries_.at(0);
-    summaries_.clear();
-    stop();
-    return summary;
-  }
-
   static PageServerOptions options_with(Fill fill, Prefault prefault = Prefault::kNone) {
     PageServerOptions options;
     options.session.fill = fill;

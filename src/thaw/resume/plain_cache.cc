@@ -33,12 +33,7 @@ PlainCache::PlainCache(const ResumeImage& image, const PrefetchPlan& plan, uint6
   for (const Slice& slice : plan.slices) add_piece(piece++, slice.runs);
   for (const uint32_t chunk : plan.chunks) {
     chunk_pieces_.emplace_back(chunk, piece);
-    std::vector<SlotRun> runs;
-    for (const uint32_t index : image.extents_of(chunk)) {
-      const Extent& extent = image.map().extents()[index];
-      runs.push_back({extent.page, extent.slot, extent.count});
-    }
-    add_piece(piece++, std::move(runs));
+    add_piece(piece++, image.slots_of(chunk));
   }
   std::ranges::sort(chunk_pieces_);
   std::ranges::sort(places_, {}, &Place::page);

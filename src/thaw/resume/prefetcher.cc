@@ -56,12 +56,7 @@ void Prefetcher::add_plan_steps() {
   } else {
     for (const uint32_t chunk : plan_.chunks) {
       steps_.push_back({Step::Kind::kSlice, static_cast<uint32_t>(chunk_slices_.size())});
-      Slice slice{chunk, {}};
-      for (const uint32_t index : context_.image.extents_of(chunk)) {
-        const Extent& extent = context_.image.map().extents()[index];
-        slice.runs.push_back({extent.page, extent.slot, extent.count});
-      }
-      chunk_slices_.push_back(std::move(slice));
+      chunk_slices_.push_back({chunk, context_.image.slots_of(chunk)});
     }
   }
   if (context_.memory.unit_pages() > 1) return;  // a huge page's zeros come with the page
@@ -91,17 +86,13 @@ void Prefetcher::add_units_of_slices() {
     taken[*unit] = true;
     steps_.push_back({Step::Kind::kUnit, *unit});
   };
-  for (const uint32_t chunk : plan_.chunks) {
-    for (const uint32_t index : context_.image.extents_of(chunk)) {
-      const Extent& extent = context_.image.map().extents()[index];
-      for (uint64_t page = extent.page; page < extent.end(); ++page) take(page);
-    }
-  }
-  for (const Slice& slice : plan_.slices) {
-    for (const SlotRun& run : slice.runs) {
+  const auto take_runs = [&](std::span<const SlotRun> runs) {
+    for (const SlotRun& run : runs) {
       for (uint64_t page = run.page; page < run.page + run.count; ++page) take(page);
     }
-  }
+  };
+  for (const uint32_t chunk : plan_.chunks) take_runs(context_.image.slots_of(chunk));
+  for (const Slice& slice : plan_.slices) take_runs(slice.runs);
 }
 
 void Prefetcher::add_rest_steps() {
@@ -142,7 +133,7 @@ void Prefetcher::judge(uint64_t page) {
   const uint64_t right = counters_.predicted_faults.load(std::memory_order_relaxed);
   const uint64_t wrong = counters_.unpredicted_faults.load(std::memory_order_relaxed);
   if (right + wrong < kJudgedFaultsMin || wrong <= 3 * right) return;
-  if (next_step_.load(std::memory_order_relaxed) >= plan_steps_) return;
+  if (plan_steps_left_.load(std::memory_order_relaxed) == 0) return;  // nothing to stop
   counters_.stopped.store(true, std::memory_order_relaxed);
   log_warning("prefetch stops: of the guest's first " + std::to_string(right + wrong) + " faults " +
               std::to_string(wrong) + " were on pages that its working set does not have; record " +
@@ -158,12 +149,6 @@ void Prefetcher::continue_lane(const LaneRef& lane) {
 
 void Prefetcher::run_lane(const LaneRef& lane) {
   if (context_.host.stopping()) return;
-  if (counters_.stopped.load(std::memory_order_relaxed)) {
-    size_t expected = next_step_.load(std::memory_order_relaxed);
-    while (expected < plan_steps_ &&
-           !next_step_.compare_exchange_weak(expected, plan_steps_, std::memory_order_relaxed)) {
-    }
-  }
   const size_t at = next_step_.load(std::memory_order_relaxed);
   if (at >= plan_steps_ && lane->number >= options_.rest_lanes) return;
   const size_t step = next_step_.fetch_add(1, std::memory_order_relaxed);
@@ -176,6 +161,7 @@ void Prefetcher::run_lane(const LaneRef& lane) {
 }
 
 bool Prefetcher::run_step(size_t step, const LaneRef& lane) {
+  if (step < plan_steps_ && counters_.stopped.load(std::memory_order_relaxed)) return true;
   switch (steps_[step].kind) {
     case Step::Kind::kUnit:
       return !units_->prefetch(steps_[step].index, [this, step, lane] { end_step(step, lane); });
@@ -232,7 +218,8 @@ bool Prefetcher::load_slice(size_t step, const LaneRef& lane) {
 }
 
 std::optional<std::chrono::milliseconds> Prefetcher::idle_limit() const {
-  const bool wanted = !near_begun_ && pages_ != nullptr && !plan_.near.empty() &&
+  const bool wanted = !near_begun_ && !counters_.stopped.load(std::memory_order_relaxed) &&
+                      pages_ != nullptr && !plan_.near.empty() &&
                       plan_steps_left_.load(std::memory_order_relaxed) > 0;
   return wanted ? std::optional(kIdleLimit) : std::nullopt;
 }

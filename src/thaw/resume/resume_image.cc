@@ -24,6 +24,16 @@ Result<std::shared_ptr<const ResumeImage>> ResumeImage::make(
   return image;
 }
 
+std::vector<SlotRun> ResumeImage::slots_of(uint32_t chunk) const {
+  std::vector<SlotRun> runs;
+  runs.reserve(extents_of(chunk).size());
+  for (const uint32_t index : extents_of(chunk)) {
+    const Extent& extent = map().extents()[index];
+    runs.push_back({extent.page, extent.slot, extent.count});
+  }
+  return runs;
+}
+
 Result<const PrefetchPlan*> ResumeImage::plan(Strategy strategy) const {
   return plans_.with([&](auto& plans) -> Result<const PrefetchPlan*> {
     auto found = plans.find(strategy);

@@ -31,6 +31,8 @@ class ResumeImage {
   uint32_t chunk_count() const { return static_cast<uint32_t>(manifest_.clear.chunks.size()); }
   /// Indexes into map().extents().
   std::span<const uint32_t> extents_of(uint32_t chunk) const { return index_.extents_of(chunk); }
+  /// Where the memory has the chunk's pages.
+  std::vector<SlotRun> slots_of(uint32_t chunk) const;
   /// nullptr if none was recorded.
   const WorkingSet* working_set() const { return working_set_ ? &*working_set_ : nullptr; }
 

@@ -98,6 +98,20 @@ class ServedVmmTest : public testing::Test {
     return (*vmm)->wait();
   }
 
+  /// Serves one VMM to its end, which must be a good one.
+  SessionSummary serve_one(const PageServerOptions& server, const FakeVmmOptions& vmm) {
+    serve(server);
+    const FakeVmmResult result = run_vmm(vmm);
+    EXPECT_TRUE(result.passed()) << result.describe();
+    const Result<void> outcome = join();
+    EXPECT_TRUE(outcome) << outcome.error().message;
+    EXPECT_EQ(summaries_.size(), 1u);
+    const SessionSummary summary = summaries_.at(0);
+    summaries_.clear();
+    stop();
+    return summary;
+  }
+
   std::string socket_path() const { return dir_.file("vmm.sock"); }
   std::string image_path() const { return dir_.file("memory"); }
 

@@ -39,7 +39,7 @@ FillWay way_of(const SessionOptions& options, const PrefetchPlan& plan, uint64_t
   }
   if (options.fill == Fill::kPage) return {.around_pages = 1};
   if (options.fill == Fill::kAround) return {.around_pages = kFaultAroundPages};
-  if (plan.predicted.count() == 0) return {.units = true};
+  if (plan.empty()) return {.units = true};
   // Of a chunk that nobody predicted the guest wants little, or else it would be in the plan.
   return {.units = !plan.chunks.empty(), .around_pages = kFaultAroundPages};
 }

@@ -20,6 +20,10 @@ constexpr std::array kWords{Word{Strategy::kOnDemand, "on-demand"}, Word{Strateg
                             Word{Strategy::kFaasnap, "faasnap"}, Word{Strategy::kChunks, "chunks"},
                             Word{Strategy::kHot, "hot"}};
 
+bool has_hot_set(const Manifest& manifest) {
+  return manifest.clear.layout == Layout::kHot && manifest.hot.chunks > 0;
+}
+
 Result<std::vector<WorkingPage>> recorded_pages(Strategy strategy, const ResumeImage& image) {
   if (const WorkingSet* set = image.working_set()) return merge_recordings(set->recordings);
   return fail(ErrorCode::kInvalid,
@@ -152,9 +156,8 @@ Result<void> plan_faasnap(const ResumeImage& image, PrefetchPlan& plan) {
 /// A chunk brings all its pages, whoever asked for it.
 void take_chunk(const ResumeImage& image, uint32_t chunk, PrefetchPlan& plan) {
   plan.chunks.push_back(chunk);
-  for (const uint32_t index : image.extents_of(chunk)) {
-    const Extent& extent = image.map().extents()[index];
-    plan.predicted.set(PageRun{extent.page, extent.count});
+  for (const SlotRun& run : image.slots_of(chunk)) {
+    plan.predicted.set(PageRun{run.page, run.count});
   }
 }
 
@@ -171,7 +174,7 @@ Result<void> plan_chunks(const ResumeImage& image, PrefetchPlan& plan) {
 /// On another layout than hot: the recorded chunks in order of first access, and recorded zeros.
 Result<void> plan_hot(const ResumeImage& image, PrefetchPlan& plan) {
   const Manifest& manifest = image.manifest();
-  if (manifest.clear.layout != Layout::kHot || manifest.hot.chunks == 0) {
+  if (!has_hot_set(manifest)) {
     TRY(plan_chunks(image, plan));
     take_zeros(image, merge_recordings(image.working_set()->recordings), plan);
     sort_runs(plan);
@@ -205,9 +208,14 @@ std::optional<Strategy> parse_strategy(std::string_view word) {
 }
 
 Strategy default_strategy(const ResumeImage& image) {
-  const Manifest& manifest = image.manifest();
-  if (manifest.clear.layout == Layout::kHot && manifest.hot.chunks > 0) return Strategy::kHot;
+  if (has_hot_set(image.manifest())) return Strategy::kHot;
   return image.working_set() != nullptr ? Strategy::kChunks : Strategy::kOnDemand;
+}
+
+bool uses_working_set(std::optional<Strategy> strategy, const Manifest& manifest) {
+  if (strategy == Strategy::kOnDemand) return false;
+  const bool hot = !strategy || strategy == Strategy::kHot;
+  return !hot || !has_hot_set(manifest);
 }
 
 Result<PrefetchPlan> plan_prefetch(Strategy strategy, const ResumeImage& image) {

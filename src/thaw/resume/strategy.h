@@ -41,6 +41,10 @@ std::optional<Strategy> parse_strategy(std::string_view word);
 /// on-demand.
 Strategy default_strategy(const ResumeImage& image);
 
+/// Whether the strategy, or default_strategy() for nullopt, loads anything by a working set: a
+/// snapshot with a hot set has what `hot` needs in its manifest.
+bool uses_working_set(std::optional<Strategy> strategy, const Manifest& manifest);
+
 /// Pages that stand together in a chunk and in the image.
 struct SlotRun {
   uint32_t page = 0;
@@ -66,6 +70,8 @@ struct PrefetchPlan {
   std::vector<uint32_t> near;      // chunks that are fetched last, and not installed
   std::vector<PageRun> zero_runs;  // ascending; zero in the image
   PageBitmap predicted;            // the pages that it installs, zeros included
+
+  bool empty() const { return chunks.empty() && slices.empty() && zero_runs.empty(); }
 };
 
 /// What FaaSnap loads at once, and the gap that one region may span. The published figures; a gap

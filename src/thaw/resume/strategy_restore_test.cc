@@ -71,17 +71,27 @@ class HoldPrefetches final : public ChunkSource {
 
 class StrategyRestoreTest : public ServedVmmTest {
  protected:
-  SessionSummary serve_one(const PageServerOptions& server, const FakeVmmOptions& vmm) {
-    serve(server);
-    const FakeVmmResult result = run_vmm(vmm);
-    EXPECT_TRUE(result.passed()) << result.describe();
-    const Result<void> outcome = join();
-    EXPECT_TRUE(outcome) << outcome.error().message;
-    EXPECT_EQ(summaries_.size(), 1u);
-    const SessionSummary summary = summaries_.at(0);
-    summaries_.clear();
-    stop();
-    return summary;
+  /// Puts a HoldPrefetches in front of the tiers of servers to come.
+  void hold_prefetches() {
+    decorate_ = [this](ChunkSource& source) -> ChunkSource& {
+      hold_ = std::make_unique<HoldPrefetches>(source);
+      return *hold_;
+    };
+  }
+  /// Of the fixture's chunks of 16 pages in a linear layout.
+  static std::vector<uint32_t> one_page_a_chunk(uint32_t begin, uint32_t end) {
+    std::vector<uint32_t> pages;
+    for (uint32_t page = begin; page < end; page += 16) pages.push_back(page);
+    return pages;
+  }
+
+  /// The first page of each run that chunks [begin, end) hold.
+  std::vector<uint32_t> pages_of_chunks(uint32_t begin, uint32_t end) const {
+    std::vector<uint32_t> pages;
+    for (uint32_t chunk = begin; chunk < end; ++chunk) {
+      for (const SlotRun& run : image_->slots_of(chunk)) pages.push_back(run.page);
+    }
+    return pages;
   }
 
   /// A guest that touches exactly these pages, in this order, on one thread.
@@ -94,6 +104,8 @@ class StrategyRestoreTest : public ServedVmmTest {
     vmm.touching.every_page = false;
     return vmm;
   }
+
+  std::unique_ptr<HoldPrefetches> hold_;
 };
 
 class EveryStrategy
@@ -159,20 +171,16 @@ TEST_F(StrategyRestoreTest, HotThenTheRestThenNobodyIsNeeded) {
 TEST_F(StrategyRestoreTest, ReapServesNoFaultBeforeAllIsLoaded) {
   freeze({.memory_pages = 4096});
   record(random_pages(4096, 400, 6));
-  std::unique_ptr<HoldPrefetches> hold;
-  decorate_ = [&](ChunkSource& source) -> ChunkSource& {
-    hold = std::make_unique<HoldPrefetches>(source);
-    return *hold;
-  };
+  hold_prefetches();
   serve(options_with(Strategy::kReap));
   const auto running = *FakeVmm::start(vmm_options());
   ASSERT_TRUE(running->wait_for(FakeVmmEvent::Kind::kHandshakeSent));
-  while (hold->prefetched == 0) std::this_thread::yield();
-  hold->release();
+  while (hold_->prefetched == 0) std::this_thread::yield();
+  hold_->release();
   EXPECT_TRUE(running->wait().passed()) << running->wait().describe();
   ASSERT_TRUE(join());
-  EXPECT_EQ(hold->faults_before_release, 0u);
-  EXPECT_GT(hold->prefetched, 0u);
+  EXPECT_EQ(hold_->faults_before_release, 0u);
+  EXPECT_GT(hold_->prefetched, 0u);
   stop();
 }
 
@@ -180,13 +188,8 @@ TEST_F(StrategyRestoreTest, AGuestThatTouchesNothingThatWasPredictedEndsThePrefe
   freeze({.memory_pages = 8192, .zero_share = 0});
   // 16 pages a chunk: the recording has the lower half, the guest goes through the upper half.
   record(random_pages(4096, 4096, 8));
-  std::vector<uint32_t> others;
-  for (uint32_t page = 4096; page < 8192; page += 16) others.push_back(page);
-  std::unique_ptr<HoldPrefetches> hold;
-  decorate_ = [&](ChunkSource& source) -> ChunkSource& {
-    hold = std::make_unique<HoldPrefetches>(source);
-    return *hold;
-  };
+  const std::vector<uint32_t> others = one_page_a_chunk(4096, 8192);
+  hold_prefetches();
   PageServerOptions options = options_with(Strategy::kChunks);
   options.session.prefetch_lanes = 2;
   serve(options);
@@ -194,41 +197,86 @@ TEST_F(StrategyRestoreTest, AGuestThatTouchesNothingThatWasPredictedEndsThePrefe
   vmm.hold_before_exit = true;
   const auto running = *FakeVmm::start(vmm);
   ASSERT_TRUE(running->wait_for(FakeVmmEvent::Kind::kReport));
-  hold->release();
+  hold_->release();
   running->proceed();
   EXPECT_TRUE(running->wait().passed()) << running->wait().describe();
   ASSERT_TRUE(join());
   EXPECT_TRUE(summaries_.at(0).prefetch_stopped);
   EXPECT_EQ(summaries_.at(0).predicted_faults, 0u);
   EXPECT_GE(summaries_.at(0).unpredicted_faults, others.size());
-  EXPECT_EQ(hold->prefetched, 2u);  // those that were under way
+  EXPECT_EQ(hold_->prefetched, 2u);  // those that were under way
   stop();
 }
 
 TEST_F(StrategyRestoreTest, AStoppedPredictionStillLetsTheRestComeIn) {
   freeze({.memory_pages = 8192, .zero_share = 0.3});
   record(random_pages(4096, 4096, 8));
-  std::vector<uint32_t> others;
-  for (uint32_t page = 4096; page < 8192; page += 16) others.push_back(page);
-  std::unique_ptr<HoldPrefetches> hold;
-  decorate_ = [&](ChunkSource& source) -> ChunkSource& {
-    hold = std::make_unique<HoldPrefetches>(source);
-    return *hold;
-  };
+  const std::vector<uint32_t> others = one_page_a_chunk(4096, 8192);
+  hold_prefetches();
   PageServerOptions options = options_with(Strategy::kChunks, Fill::kChunk, Prefault::kAll);
   options.session.prefetch_lanes = 2;
   serve(options);
   FakeVmmOptions vmm = toucher_of(others);
   vmm.hold_before_exit = true;
   const auto running = *FakeVmm::start(vmm);
-  while (hold->prefetched < 2) std::this_thread::yield();
+  while (hold_->prefetched < 2) std::this_thread::yield();
   ASSERT_TRUE(running->wait_for(FakeVmmEvent::Kind::kReport));
-  hold->release();
+  hold_->release();
   ASSERT_TRUE(join());
   EXPECT_EQ(summaries_.at(0).end, SessionEnd::kComplete);
   EXPECT_TRUE(summaries_.at(0).prefetch_stopped);
   running->proceed();
   EXPECT_TRUE(running->wait().passed()) << running->wait().describe();
+  stop();
+}
+
+TEST_F(StrategyRestoreTest, ASlowSourceHasTheNeighboursFetchedAlong) {
+  freeze({.layout = Layout::kHot,
+          .hot_chunks = 6,
+          .skirt_chunks = 5,
+          .memory_pages = 4096,
+          .zero_share = 0});
+  hold_prefetches();
+  serve(options_with(Strategy::kHot, Fill::kAuto));
+  FakeVmmOptions vmm = toucher_of({pages_of_chunks(6, 11).front()});
+  vmm.hold_before_touching = true;
+  const auto running = *FakeVmm::start(vmm);
+  // The plan's chunks do not come, so those near it are asked for, and no others.
+  while (hold_->prefetched < 6 + 5) std::this_thread::yield();
+  hold_->release();
+  while (hold_->released < 6 + 5) std::this_thread::yield();
+  running->proceed();
+  EXPECT_TRUE(running->wait().passed()) << running->wait().describe();
+  ASSERT_TRUE(join());
+  EXPECT_EQ(hold_->prefetched, 6u + 5u);
+  EXPECT_EQ(summaries_.at(0).unpredicted_faults, summaries_.at(0).faults);
+  EXPECT_GT(summaries_.at(0).hits, 0u);
+  EXPECT_EQ(summaries_.at(0).misses, 0u);
+  EXPECT_LT(summaries_.at(0).pages_copied, 11u * 16u);  // they are not installed unasked
+  stop();
+}
+
+TEST_F(StrategyRestoreTest, AWrongPredictionHasNoNeighbours) {
+  freeze({.layout = Layout::kHot,
+          .hot_chunks = 6,
+          .skirt_chunks = 5,
+          .memory_pages = 8192,
+          .zero_share = 0});
+  hold_prefetches();
+  serve(options_with(Strategy::kHot, Fill::kAuto));
+  FakeVmmOptions vmm = toucher_of(pages_of_chunks(11, 200));
+  vmm.hold_before_exit = true;
+  const auto running = *FakeVmm::start(vmm);
+  ASSERT_TRUE(running->wait_for(FakeVmmEvent::Kind::kReport));
+  const uint64_t before = hold_->prefetched;
+  // Several times what a session waits before it calls its source slow.
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  hold_->release();
+  running->proceed();
+  EXPECT_TRUE(running->wait().passed()) << running->wait().describe();
+  ASSERT_TRUE(join());
+  EXPECT_TRUE(summaries_.at(0).prefetch_stopped);
+  EXPECT_EQ(hold_->prefetched, before);
   stop();
 }
 
@@ -238,14 +286,8 @@ TEST_F(StrategyRestoreTest, ASnapshotThatGoesDuringARestoreFailsClosed) {
   for (uint32_t chunk = 4; chunk < image_->chunk_count(); ++chunk) {
     ASSERT_TRUE(store_.remove(snapshot_->chunk_key_of(chunk)));
   }
-  std::vector<uint32_t> hot;
-  for (uint32_t chunk = 0; chunk < 4; ++chunk) {
-    for (const uint32_t index : image_->extents_of(chunk)) {
-      hot.push_back(image_->map().extents()[index].page);
-    }
-  }
   serve(options_with(Strategy::kHot));
-  EXPECT_TRUE(run_vmm(toucher_of(hot)).passed());
+  EXPECT_TRUE(run_vmm(toucher_of(pages_of_chunks(0, 4))).passed());
   ASSERT_TRUE(join());
   summaries_.clear();
   stop();

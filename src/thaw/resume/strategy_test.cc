@@ -134,6 +134,17 @@ TEST_P(StrategyTest, TheDefaultGoesByWhatThereIs) {
             GetParam() == Layout::kHot ? Strategy::kHot : Strategy::kOnDemand);
 }
 
+TEST_P(StrategyTest, AWorkingSetIsOnlyOpenedWhereItIsOfUse) {
+  const Manifest& manifest = image_->manifest();
+  const bool hot = GetParam() == Layout::kHot;
+  EXPECT_FALSE(uses_working_set(Strategy::kOnDemand, manifest));
+  EXPECT_TRUE(uses_working_set(Strategy::kReap, manifest));
+  EXPECT_TRUE(uses_working_set(Strategy::kFaasnap, manifest));
+  EXPECT_TRUE(uses_working_set(Strategy::kChunks, manifest));
+  EXPECT_EQ(uses_working_set(Strategy::kHot, manifest), !hot);
+  EXPECT_EQ(uses_working_set(std::nullopt, manifest), !hot);
+}
+
 TEST_P(StrategyTest, WithoutAWorkingSetItSaysWhatToDo) {
   const auto bare = *ResumeImage::make(copy_manifest());
   for (const Strategy strategy : {Strategy::kReap, Strategy::kFaasnap, Strategy::kChunks}) {

@@ -178,6 +178,7 @@ HotSet hot_set(const SnapshotFixtureOptions& options, const PageMap& memory) {
   for (const Extent& extent : memory.extents()) chunks = std::max(chunks, extent.chunk + 1);
   hot.chunks = std::min(options.hot_chunks, chunks);
   if (hot.chunks == 0) return hot;
+  hot.skirt_chunks = std::min(options.skirt_chunks, chunks - hot.chunks);
   bool take = true;
   memory.for_each_run(0, memory.page_count(), [&](uint64_t page, const PageLocation& location) {
     if (!location.zero) return;

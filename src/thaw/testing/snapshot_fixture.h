@@ -31,6 +31,7 @@ struct SnapshotFixtureOptions {
   /// With kHot: so many chunks of the memory are its hot set, and every second gap between its data
   /// is a hot zero run.
   uint32_t hot_chunks = 0;
+  uint32_t skirt_chunks = 0;  // that follow them
 
   uint64_t memory_pages = 1024;      // 0 leaves the image out
   double zero_share = 0.6;           // of the pages of memory and disks; 0 to 1
