@@ -277,6 +277,31 @@ TEST_F(RecordUffdTest, AWorkingSetThatIsBadIsNamedAndCanBeReplaced) {
   EXPECT_EQ(run({"verify", "web"}).exit_code, 0);
 }
 
+TEST_F(RecordUffdTest, ARestoreThatMeetsABadWorkingSetGoesOnWithout) {
+  record_trace(trace(100, 8));
+  const auto strategy_of_a_restore = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> arguments{"restore", "web", "--uffd", socket(), "--json"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    const auto server = start(std::move(arguments));
+    EXPECT_EQ(event_of(*server)["event"], "ready");
+    const auto guest = vmm(trace(100, 8));
+    EXPECT_TRUE(guest->wait().passed()) << guest->wait().describe();
+    EXPECT_EQ(event_of(*server)["event"], "session_started");
+    const Json ended = event_of(*server);
+    EXPECT_EQ(server->wait().exit_code, 0);
+    return std::string(ended["strategy"]);
+  };
+  EXPECT_EQ(strategy_of_a_restore({}), "chunks");
+  EXPECT_EQ(strategy_of_a_restore({"--strategy", "reap"}), "reap");
+  Bytes flipped = *read_file(working_set(), kMiB);
+  flipped[flipped.size() / 2] ^= std::byte{1};
+  ASSERT_TRUE(replace_file(working_set(), flipped, 0600));
+  EXPECT_EQ(strategy_of_a_restore({}), "on-demand");
+  const Outcome refused = run({"restore", "web", "--uffd", socket(), "--strategy", "reap"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("needs a working set"));
+}
+
 TEST_F(RecordUffdTest, ItFollowsItsManifestWhenTheKeyIsRotated) {
   record_trace(trace(100, 10));
   const std::string before = working_set();

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "thaw/crypto/cipher.h"
+#include "thaw/image/sealed_object.h"
 #include "thaw/testing/fixed_keys.h"
 
 namespace thaw {
@@ -147,6 +148,80 @@ TEST(Manifest, DiskNames) {
                                  std::string("-x"), std::string(65, 'a'), std::string("\xff")}) {
     EXPECT_FALSE(validate_disk_name(bad)) << bad;
   }
+}
+
+// A tenant who holds the key may seal what no writer of ours would; and what it says is read byte
+// by byte as FORMAT.md has it, not by our writer.
+class HotManifest : public testing::Test {
+ protected:
+  /// Two chunks; a memory of 10 pages, of which 0 to 3 and 6 hold data.
+  Result<Manifest> decode(uint32_t hot, uint32_t skirt,
+                          const std::vector<std::pair<uint32_t, uint32_t>>& zero_runs) const {
+    constexpr ObjectKind kKind{{'T', 'H', 'A', 'W', 'M', 'A', 'N', 'I'}, 1, "manifest"};
+    Bytes clear;
+    ByteWriter clear_writer(clear);
+    clear_writer.put(uint64_t{7});
+    clear_writer.put(uint32_t{16384});
+    clear_writer.put(uint32_t{1});  // hot
+    clear_writer.put(uint64_t{2});
+    for (const auto& [name, pages] : {std::pair("a", 4u), std::pair("b", 2u)}) {
+      clear_writer.put_bytes(sha256(as_bytes(name)));
+      clear_writer.put(pages);
+    }
+    Bytes sealed;
+    ByteWriter writer(sealed);
+    writer.put_bytes(Bytes(2 * kKeyBytes, std::byte{0x5a}));
+    writer.put(uint32_t{1});
+    writer.put(uint8_t{1});
+    writer.put_text<uint16_t>("memory");
+    writer.put(uint64_t{10 * kPageBytes});
+    writer.put(uint64_t{2});
+    for (const Extent& extent : {Extent{0, 0, 0, 4}, Extent{6, 1, 1, 1}}) {
+      writer.put(extent.page);
+      writer.put(extent.chunk);
+      writer.put(extent.slot);
+      writer.put(extent.count);
+    }
+    writer.put(uint32_t{0});  // annotations
+    writer.put(hot);
+    writer.put(skirt);
+    writer.put(uint64_t{zero_runs.size()});
+    for (const auto& [page, count] : zero_runs) {
+      writer.put(page);
+      writer.put(count);
+    }
+    return decode_manifest(*make_envelope(kKind, clear, sealed, keys_), keys_);
+  }
+  std::string refusal(uint32_t hot, uint32_t skirt,
+                      const std::vector<std::pair<uint32_t, uint32_t>>& zero_runs) const {
+    const Result<Manifest> manifest = decode(hot, skirt, zero_runs);
+    return manifest ? "accepted" : manifest.error().message;
+  }
+
+  const FixedKeys keys_;
+};
+
+TEST_F(HotManifest, TheHotSetIsReadAsSpecified) {
+  const Result<Manifest> manifest = decode(1, 1, {{4, 2}, {8, 1}});
+  ASSERT_TRUE(manifest) << manifest.error().message;
+  EXPECT_EQ(manifest->clear.layout, Layout::kHot);
+  EXPECT_EQ(manifest->hot.chunks, 1u);
+  EXPECT_EQ(manifest->hot.skirt_chunks, 1u);
+  EXPECT_EQ(manifest->hot.zero_runs, (std::vector<PageRun>{{4, 2}, {8, 1}}));
+}
+
+TEST_F(HotManifest, AHotSetThatCannotBeIsRefused) {
+  EXPECT_NE(refusal(3, 0, {}).find("more hot chunks"), std::string::npos);
+  EXPECT_NE(refusal(1, 2, {}).find("more hot chunks"), std::string::npos);
+  EXPECT_NE(refusal(0xffffffff, 0xffffffff, {}).find("more hot chunks"), std::string::npos);
+  // The zero run would turn data into zeros.
+  EXPECT_NE(refusal(1, 0, {{3, 1}}).find("covers data"), std::string::npos);
+  EXPECT_NE(refusal(1, 0, {{4, 3}}).find("covers data"), std::string::npos);
+  EXPECT_NE(refusal(1, 0, {{9, 2}}).find("past the end"), std::string::npos);
+  EXPECT_NE(refusal(1, 0, {{0xffffffff, 0xffffffff}}).find("past the end"), std::string::npos);
+  EXPECT_NE(refusal(1, 0, {{4, 0}}).find("out of order"), std::string::npos);
+  EXPECT_NE(refusal(1, 0, {{8, 1}, {4, 1}}).find("out of order"), std::string::npos);
+  EXPECT_NE(refusal(1, 0, {{4, 2}, {5, 1}}).find("out of order"), std::string::npos);
 }
 
 }  // namespace

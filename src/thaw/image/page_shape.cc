@@ -2,45 +2,30 @@
 #include "thaw/image/page_shape.h"
 
 #include "thaw/base/check.h"
-#include "thaw/image/decimal_text.h"
+#include "thaw/image/paged_text.h"
 #include "thaw/sys/file_io.h"
 
 namespace thaw {
 namespace {
 
-constexpr std::string_view kMagic = "thaw shape v";
-constexpr std::string_view kHeader = "thaw shape v1 pages=";
-
-tl::unexpected<Error> malformed(uint64_t line, const std::string& why) {
-  return fail(ErrorCode::kInvalid, "page shape, line " + std::to_string(line) + ": " + why);
-}
-
-Result<uint64_t> parse_header(std::string_view line) {
-  if (!line.starts_with(kHeader)) {
-    if (line.starts_with(kMagic) && !line.substr(kMagic.size()).starts_with("1 ")) {
-      return fail(ErrorCode::kUnsupported,
-                  "page shape of another version than 1; use the thaw that wrote it");
-    }
-    return malformed(1, "it must be 'thaw shape v1 pages=<n>'");
-  }
-  const auto pages = parse_decimal(line.substr(kHeader.size()), kShapePagesMax);
-  if (!pages)
-    return malformed(1, "the number of pages must be 0 to " + std::to_string(kShapePagesMax));
-  return *pages;
-}
+constexpr PagedText kFormat{.noun = "shape",
+                            .pages_max = kShapePagesMax,
+                            .bytes_max = kShapeTextBytesMax,
+                            .lines_max = kShapeRunsMax};
 
 // `free_from`: the first page that the run may begin with.
 Result<PageRun> parse_run(std::string_view line, uint64_t number, uint64_t free_from,
                           uint64_t page_count) {
   const auto page = parse_decimal(take_field(line, ' '), kShapePagesMax);
-  if (!page) return malformed(number, "it must begin with a page number");
+  if (!page) return kFormat.malformed(number, "it must begin with a page number");
   const auto count = parse_decimal(line, kShapePagesMax);
-  if (!count || *count == 0) return malformed(number, "after the page stands the run's length");
+  if (!count || *count == 0)
+    return kFormat.malformed(number, "after the page stands the run's length");
   if (*page < free_from) {
-    return malformed(number, "page " + std::to_string(*page) +
-                                 " is not behind a zero page after the run before");
+    return kFormat.malformed(number, "page " + std::to_string(*page) +
+                                         " is not behind a zero page after the run before");
   }
-  if (*page + *count > page_count) return malformed(number, "the run ends past the image");
+  if (*page + *count > page_count) return kFormat.malformed(number, "the run ends past the image");
   return PageRun{*page, *count};
 }
 
@@ -53,38 +38,21 @@ uint64_t PageShape::data_pages() const {
 }
 
 Result<PageShape> parse_page_shape(std::string_view text) {
-  if (text.size() > kShapeTextBytesMax) {
-    return fail(ErrorCode::kExhausted, "page shape is above the limit of " +
-                                           std::to_string(kShapeTextBytesMax) + " bytes");
-  }
   PageShape shape;
-  uint64_t number = 0;
-  while (number == 0 || !text.empty()) {
-    ++number;
-    if (text.find('\n') == std::string_view::npos) {
-      return malformed(number, text.empty() ? "the header is missing" : "its end is cut off");
-    }
-    const std::string_view line = take_field(text, '\n');
-    if (number == 1) {
-      ASSIGN_OR_RETURN(shape.page_count, parse_header(line));
-      continue;
-    }
-    if (shape.runs.size() == kShapeRunsMax) {
-      return fail(ErrorCode::kExhausted,
-                  "page shape has more than " + std::to_string(kShapeRunsMax) + " runs");
-    }
-    const uint64_t free_from = shape.runs.empty() ? 0 : shape.runs.back().end() + 1;
-    ASSIGN_OR_RETURN(const PageRun run, parse_run(line, number, free_from, shape.page_count));
-    shape.runs.push_back(run);
-  }
+  TRY(kFormat.parse(
+      text, [&](uint64_t pages) { shape.page_count = pages; },
+      [&](std::string_view line, uint64_t number) -> Result<void> {
+        const uint64_t free_from = shape.runs.empty() ? 0 : shape.runs.back().end() + 1;
+        ASSIGN_OR_RETURN(const PageRun run, parse_run(line, number, free_from, shape.page_count));
+        shape.runs.push_back(run);
+        return {};
+      }));
   return shape;
 }
 
 std::string format_page_shape(const PageShape& shape) {
   CHECK(shape.page_count <= kShapePagesMax && shape.runs.size() <= kShapeRunsMax);
-  std::string text(kHeader);
-  put_decimal(text, shape.page_count);
-  text += '\n';
+  std::string text = kFormat.header(shape.page_count);
   uint64_t free_from = 0;
   for (const PageRun& run : shape.runs) {
     CHECK(run.page >= free_from && run.count > 0 && run.page < shape.page_count &&

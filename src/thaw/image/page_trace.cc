@@ -4,47 +4,34 @@
 #include <algorithm>
 
 #include "thaw/base/check.h"
-#include "thaw/image/decimal_text.h"
+#include "thaw/image/paged_text.h"
 #include "thaw/sys/file_io.h"
 
 namespace thaw {
 namespace {
 
-constexpr std::string_view kMagic = "thaw trace v";
-constexpr std::string_view kHeader = "thaw trace v1 pages=";
-
-tl::unexpected<Error> malformed(uint64_t line, const std::string& why) {
-  return fail(ErrorCode::kInvalid, "page trace, line " + std::to_string(line) + ": " + why);
-}
-
-Result<uint64_t> parse_header(std::string_view line) {
-  if (!line.starts_with(kHeader)) {
-    if (line.starts_with(kMagic) && !line.substr(kMagic.size()).starts_with("1 ")) {
-      return fail(ErrorCode::kUnsupported,
-                  "page trace of another version than 1; use the thaw that wrote it");
-    }
-    return malformed(1, "it must be 'thaw trace v1 pages=<n>'");
-  }
-  const auto pages = parse_decimal(line.substr(kHeader.size()), kTracePagesMax);
-  if (!pages)
-    return malformed(1, "the number of pages must be 0 to " + std::to_string(kTracePagesMax));
-  return *pages;
-}
+constexpr PagedText kFormat{.noun = "trace",
+                            .pages_max = kTracePagesMax,
+                            .bytes_max = kTraceTextBytesMax,
+                            .lines_max = kTraceEventsMax};
 
 Result<TraceEvent> parse_event(std::string_view line, uint64_t number, uint64_t page_count) {
   const bool gap_stands = std::count(line.begin(), line.end(), ' ') > 1;
   const auto page = parse_decimal(take_field(line, ' '), kTracePagesMax);
-  if (!page) return malformed(number, "it must begin with a page number");
+  if (!page) return kFormat.malformed(number, "it must begin with a page number");
   if (*page >= page_count) {
-    return malformed(number, "page " + std::to_string(*page) + " is past the end of the image");
+    return kFormat.malformed(number,
+                             "page " + std::to_string(*page) + " is past the end of the image");
   }
   const std::string_view access = take_field(line, ' ');
-  if (access != "r" && access != "w") return malformed(number, "after the page stands 'r' or 'w'");
+  if (access != "r" && access != "w")
+    return kFormat.malformed(number, "after the page stands 'r' or 'w'");
   TraceEvent event{*page, access == "w", 0};
   if (gap_stands) {
     const auto gap = parse_decimal(line, kTraceGapNsMax);
     if (!gap) {
-      return malformed(number, "the gap must be 0 to " + std::to_string(kTraceGapNsMax) + " ns");
+      return kFormat.malformed(number,
+                               "the gap must be 0 to " + std::to_string(kTraceGapNsMax) + " ns");
     }
     event.gap_ns = *gap;
   }
@@ -54,39 +41,20 @@ Result<TraceEvent> parse_event(std::string_view line, uint64_t number, uint64_t 
 }  // namespace
 
 Result<PageTrace> parse_page_trace(std::string_view text) {
-  if (text.size() > kTraceTextBytesMax) {
-    return fail(ErrorCode::kExhausted, "page trace is above the limit of " +
-                                           std::to_string(kTraceTextBytesMax) +
-                                           " bytes; record a shorter run");
-  }
   PageTrace trace;
-  uint64_t number = 0;
-  while (number == 0 || !text.empty()) {
-    ++number;
-    if (text.find('\n') == std::string_view::npos) {
-      return malformed(number, text.empty() ? "the header is missing" : "its end is cut off");
-    }
-    const std::string_view line = take_field(text, '\n');
-    if (number == 1) {
-      ASSIGN_OR_RETURN(trace.page_count, parse_header(line));
-      continue;
-    }
-    if (trace.events.size() == kTraceEventsMax) {
-      return fail(ErrorCode::kExhausted, "page trace has more than " +
-                                             std::to_string(kTraceEventsMax) +
-                                             " events; record a shorter run");
-    }
-    ASSIGN_OR_RETURN(const TraceEvent event, parse_event(line, number, trace.page_count));
-    trace.events.push_back(event);
-  }
+  TRY(kFormat.parse(
+      text, [&](uint64_t pages) { trace.page_count = pages; },
+      [&](std::string_view line, uint64_t number) -> Result<void> {
+        ASSIGN_OR_RETURN(const TraceEvent event, parse_event(line, number, trace.page_count));
+        trace.events.push_back(event);
+        return {};
+      }));
   return trace;
 }
 
 std::string format_page_trace(const PageTrace& trace) {
   CHECK(trace.page_count <= kTracePagesMax && trace.events.size() <= kTraceEventsMax);
-  std::string text(kHeader);
-  put_decimal(text, trace.page_count);
-  text += '\n';
+  std::string text = kFormat.header(trace.page_count);
   for (const TraceEvent& event : trace.events) {
     CHECK(event.page < trace.page_count && event.gap_ns <= kTraceGapNsMax);
     put_decimal(text, event.page);

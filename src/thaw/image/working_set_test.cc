@@ -138,6 +138,44 @@ TEST_F(HostileWorkingSet, NoRecording) {
   EXPECT_NE(refusal().find("no recording"), std::string::npos);
 }
 
+// Byte by byte as FORMAT.md has it, not by our writer.
+TEST_F(HostileWorkingSet, APackIsReadAsSpecified) {
+  Bytes clear;
+  ByteWriter writer(clear);
+  writer.put_bytes(id_.digest);
+  writer.put(uint64_t{2});
+  for (const uint32_t number : {1u, 2u}) {
+    writer.put_bytes(chunk_of(number, 0).id.digest);
+    writer.put(number == 1 ? uint32_t{3} : uint32_t{1});
+  }
+  for (const std::byte key : {std::byte{0x11}, std::byte{0x22}}) out_.put_bytes(Bytes(32, key));
+  out_.put(uint32_t{1});
+  put_recording({{4, 7}, {5, 0x8000'0009}});  // the second one was a write
+  out_.put(uint32_t{1});
+  out_.put(uint32_t{2});  // faasnap
+  out_.put(uint32_t{2});  // chunks
+  out_.put(uint64_t{3});  // extents
+  const auto put_extent = [&](uint32_t page, uint32_t chunk, uint16_t slot, uint16_t count) {
+    out_.put(page);
+    out_.put(chunk);
+    out_.put(slot);
+    out_.put(count);
+  };
+  put_extent(5, 0, 0, 1);
+  put_extent(1, 0, 1, 2);
+  put_extent(9, 1, 0, 1);
+  const Result<WorkingSet> set =
+      decode_working_set(*make_envelope(kKind, clear, plain_, keys_), id_, 10, keys_);
+  ASSERT_TRUE(set) << set.error().message;
+  EXPECT_EQ(set->recordings[0].touches, (std::vector<Touch>{{4, 7, false}, {5, 9, true}}));
+  const Pack* const pack = set->find(PackKind::kFaasnap);
+  ASSERT_NE(pack, nullptr);
+  EXPECT_EQ(pack->extents, (std::vector<Extent>{{5, 0, 0, 1}, {1, 0, 1, 2}, {9, 1, 0, 1}}));
+  EXPECT_EQ(pack->chunks[0].pages, 3u);
+  EXPECT_EQ(pack->chunks[1].id, chunk_of(2, 0).id);
+  EXPECT_EQ(pack->chunk_key(1)[0], std::byte{0x22});
+}
+
 TEST_F(HostileWorkingSet, PackWithoutItsChunks) {
   out_.put(uint32_t{1});
   put_recording({{1, 0}});

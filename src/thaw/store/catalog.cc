@@ -337,12 +337,4 @@ Result<void> Catalog::write_manifest(const NameTarget& target, ByteSpan bytes) {
   return {};
 }
 
-Result<Bytes> Catalog::read_working_set(const NameTarget& target) const {
-  return store_.get(working_set_key(target.root_id, target.manifest), kSealedObjectBytesMax);
-}
-
-Result<void> Catalog::write_working_set(const NameTarget& target, ByteSpan bytes) {
-  return store_.replace(working_set_key(target.root_id, target.manifest), bytes);
-}
-
 }  // namespace thaw

@@ -74,12 +74,6 @@ class Catalog {
   Result<Bytes> read_manifest(const NameTarget& target) const;
   Result<void> write_manifest(const NameTarget& target, ByteSpan bytes);
 
-  /// The bytes of the manifest's working set, unchecked; kNotFound if none was recorded.
-  /// store/stored_working_set.h opens them.
-  Result<Bytes> read_working_set(const NameTarget& target) const;
-  /// Puts or replaces it as one step.
-  Result<void> write_working_set(const NameTarget& target, ByteSpan bytes);
-
   ObjectStore& store() const { return store_; }
 
  private:

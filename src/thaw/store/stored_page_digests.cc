@@ -2,7 +2,7 @@
 #include "thaw/store/stored_page_digests.h"
 
 #include "thaw/base/check.h"
-#include "thaw/image/sealed_object.h"
+#include "thaw/store/companion.h"
 
 namespace thaw {
 
@@ -10,18 +10,10 @@ Result<std::optional<PageDigests>> open_page_digests(const Catalog& catalog,
                                                      const KeyProvider& keys,
                                                      const NameTarget& target,
                                                      uint64_t data_pages) {
-  const std::string key = page_digests_key(target.root_id, target.manifest);
-  Result<Bytes> bytes = catalog.store().get(key, kEnvelopeBytesMax);
-  if (!bytes && bytes.error().code == ErrorCode::kNotFound) return std::nullopt;
-  const std::string context = key + " in " + catalog.store().describe();
-  if (!bytes) return fail(std::move(bytes).error().with_context(context));
-  Result<PageDigests> digests = decode_page_digests(*bytes, target.manifest, data_pages, keys);
-  if (!digests) {
-    Error error = std::move(digests).error();
-    if (error.code == ErrorCode::kInvalid) error.code = ErrorCode::kCorrupt;
-    return fail(std::move(error).with_context(context));
-  }
-  return std::move(*digests);
+  return open_companion(catalog, page_digests_key(target.root_id, target.manifest),
+                        [&](ByteSpan bytes) {
+                          return decode_page_digests(bytes, target.manifest, data_pages, keys);
+                        });
 }
 
 Result<void> put_page_digests(Catalog& catalog, const KeyProvider& keys, const NameTarget& target,

@@ -2,30 +2,22 @@
 #include "thaw/store/stored_working_set.h"
 
 #include "thaw/base/check.h"
+#include "thaw/store/companion.h"
 
 namespace thaw {
 
 Result<std::optional<WorkingSet>> open_working_set(const Catalog& catalog, const KeyProvider& keys,
                                                    const NameTarget& target, uint64_t page_count) {
-  Result<Bytes> bytes = catalog.read_working_set(target);
-  if (!bytes && bytes.error().code == ErrorCode::kNotFound) return std::nullopt;
-  const std::string context =
-      working_set_key(target.root_id, target.manifest) + " in " + catalog.store().describe();
-  if (!bytes) return fail(std::move(bytes).error().with_context(context));
-  Result<WorkingSet> set = decode_working_set(*bytes, target.manifest, page_count, keys);
-  if (!set) {
-    Error error = std::move(set).error();
-    if (error.code == ErrorCode::kInvalid) error.code = ErrorCode::kCorrupt;
-    return fail(std::move(error).with_context(context));
-  }
-  return std::move(*set);
+  return open_companion(
+      catalog, working_set_key(target.root_id, target.manifest),
+      [&](ByteSpan bytes) { return decode_working_set(bytes, target.manifest, page_count, keys); });
 }
 
 Result<void> put_working_set(Catalog& catalog, const KeyProvider& keys, const NameTarget& target,
                              const WorkingSet& set) {
   CHECK(set.manifest == target.manifest);
   ASSIGN_OR_RETURN(const Bytes bytes, encode_working_set(set, keys));
-  return catalog.write_working_set(target, bytes);
+  return catalog.store().replace(working_set_key(target.root_id, target.manifest), bytes);
 }
 
 Result<WorkingSet> add_recording(Catalog& catalog, const KeyProvider& keys,

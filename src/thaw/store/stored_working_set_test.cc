@@ -38,7 +38,7 @@ TEST_F(StoredWorkingSetTest, IsOneOfItsManifestAndReplaced) {
   const NameTarget a = target("a");
   const NameTarget b = target("b");
   EXPECT_FALSE(open_working_set(catalog_, keys_, a, kPages).value());
-  EXPECT_EQ(catalog_.read_working_set(a).error().code, ErrorCode::kNotFound);
+  EXPECT_FALSE(store_.exists(key(a)).value());
   ASSERT_TRUE(put_working_set(catalog_, keys_, a, set_of(a, 1)));
   ASSERT_TRUE(put_working_set(catalog_, keys_, a, set_of(a, 2)));
   EXPECT_EQ(open_working_set(catalog_, keys_, a, kPages).value()->recordings,
@@ -50,19 +50,19 @@ TEST_F(StoredWorkingSetTest, WhatIsNoneOfThisManifestIsCorrupt) {
   const NameTarget a = target("a");
   const NameTarget b = target("b");
   ASSERT_TRUE(put_working_set(catalog_, keys_, a, set_of(a, 1)));
-  ASSERT_TRUE(catalog_.write_working_set(b, catalog_.read_working_set(a).value()));
+  ASSERT_TRUE(store_.replace(key(b), store_.get(key(a), kGiB).value()));
   const Error other = error_of(b);
   EXPECT_EQ(other.code, ErrorCode::kCorrupt);
   EXPECT_NE(other.message.find("it belongs to manifest " + a.manifest.hex()), std::string::npos);
   EXPECT_EQ(error_of(a, 7).code, ErrorCode::kCorrupt) << "a touch past the end of the memory";
-  ASSERT_TRUE(catalog_.write_working_set(a, as_bytes("THAWWSET")));
+  ASSERT_TRUE(store_.replace(key(a), as_bytes("THAWWSET")));
   EXPECT_EQ(error_of(a).code, ErrorCode::kCorrupt);
 }
 
 TEST_F(StoredWorkingSetTest, AnyFlippedBitIsFound) {
   const NameTarget a = target("a");
   ASSERT_TRUE(put_working_set(catalog_, keys_, a, set_of(a, 1)));
-  const size_t bytes = catalog_.read_working_set(a)->size();
+  const size_t bytes = store_.get(key(a), kGiB)->size();
   for (uint64_t byte = 0; byte < bytes; ++byte) {
     flip_bit(store_, key(a), byte);
     SCOPED_TRACE(byte);
