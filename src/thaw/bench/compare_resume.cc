@@ -87,6 +87,16 @@ std::vector<Comparison> bench_resume(const BenchScale& scale) {
                          .unit = "ms",
                          .target = 1.15},
                         scale.rounds(), by_pages(true), by_pages(false)));
+  results.push_back(run(
+      {.name = "clones_uffd",
+       .what = "a further clone by page server over a first one, from memory",
+       .unit = "ms",
+       .target = 1},
+      scale.rounds(),
+      [&](size_t function) {
+        return bench.session(function, {.tier = BenchTier::kMemory, .clone = true}).ms;
+      },
+      hot(BenchTier::kMemory)));
   for (const auto& more : {compare_naive, compare_clones}) {
     const std::vector<Comparison> found = more(bench, scale);
     results.insert(results.end(), found.begin(), found.end());

@@ -121,6 +121,17 @@ TierStack& ResumeBench::stack_of(BenchTier tier) {
   return *fresh_;
 }
 
+PlainCache& ResumeBench::plain_of(size_t function) {
+  plains_.resize(functions());
+  std::unique_ptr<PlainCache>& plain = plains_[function];
+  if (plain == nullptr) {
+    const ResumeImage& image = *snapshot(function).image(Layout::kHot);
+    plain =
+        std::make_unique<PlainCache>(image, **image.plan(Strategy::kHot), kPlainBytesMaxDefault);
+  }
+  return *plain;
+}
+
 ResumeFigure ResumeBench::session(size_t function, const SessionRun& run) {
   TierStack& stack = stack_of(run.tier);
   const BenchSnapshot& from = snapshot(function);
@@ -131,13 +142,14 @@ ResumeFigure ResumeBench::session(size_t function, const SessionRun& run) {
   SessionOptions session_options;
   session_options.strategy = run.strategy;
   session_options.fill = run.fill;
+  PlainCache* const plain = run.clone ? &plain_of(function) : nullptr;
   std::optional<Recorder> recorder;
   if (run.record) {
     session_options.recorder = &recorder.emplace(from.bytes() / kPageBytes, RecorderOptions{});
   }
-  const auto session =
-      *Session::start(from.image(run.layout), stack.top(), workers_, std::move(vmm.handshake),
-                      std::move(vmm.peer), session_options, [] {});
+  const auto session = *Session::start(
+      from.image(run.layout), stack.top(), workers_, std::move(vmm.handshake), std::move(vmm.peer),
+      session_options, [] {}, plain);
   ResumeFigure figure;
   figure.ms = ms_of(vmm.process->wait());
   session->stop();

@@ -15,6 +15,7 @@
 #include "thaw/bench/bench_zone.h"
 #include "thaw/bench/paired.h"
 #include "thaw/bench/plain_reap.h"
+#include "thaw/resume/plain_cache.h"
 #include "thaw/resume/session.h"
 #include "thaw/store/dir_store.h"
 #include "thaw/testing/temp_dir.h"
@@ -32,6 +33,9 @@ struct SessionRun {
   Layout layout = Layout::kHot;
   Strategy strategy = Strategy::kHot;
   Fill fill = Fill::kAuto;
+  /// A further clone of the snapshot's hot form, as `thaw restore --clones` serves them: what the
+  /// plan loads is there as plaintext from the one before.
+  bool clone = false;
   bool record = false;
 };
 
@@ -76,6 +80,7 @@ class ResumeBench {
   std::unique_ptr<TierStack> make_stack(const TierOptions& options);
   LocalTierOptions local_options() const;
   void fill(TierStack& stack);
+  PlainCache& plain_of(size_t function);
   double unserved_ms(size_t function, FakeBacking backing, const std::string& path);
 
   const TempDir memory_dir_{"/dev/shm"};
@@ -86,6 +91,8 @@ class ResumeBench {
   std::unique_ptr<Catalog> catalog_;
   std::vector<std::unique_ptr<BenchSnapshot>> snapshots_;
   std::vector<std::unique_ptr<PlainReap>> reaps_;
+  std::vector<std::unique_ptr<PlainCache>>
+      plains_;  // of the hot forms, filled by their first clone
 
   WorkerPool workers_;
   std::unique_ptr<BenchZone> zone_servers_;  // nullptr without memcached
