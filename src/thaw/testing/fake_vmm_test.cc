@@ -24,6 +24,7 @@
 #include "thaw/sys/uffd.h"
 #include "thaw/sys/unix_socket.h"
 #include "thaw/testing/bare_handler.h"
+#include "thaw/testing/fake_image_test.h"
 #include "thaw/testing/temp_dir.h"
 
 namespace thaw {
@@ -32,22 +33,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Event = FakeVmmEvent::Kind;
-
-constexpr uint64_t kPages = 1024;
-constexpr uint64_t kImageBytes = kPages * kPageBytes;
-
-Bytes random_image(uint64_t bytes) {
-  std::mt19937_64 engine(7);
-  Bytes image(bytes);
-  for (size_t i = 0; i < bytes; i += sizeof(uint64_t)) {
-    const uint64_t word = engine();
-    std::memcpy(image.data() + i, &word, sizeof word);
-  }
-  return image;
-}
-
-// Far below FakeVmm::kWaitMax, so that a test that hangs says so before ctest does.
-constexpr std::chrono::milliseconds kPatience{60'000};
 
 class FakeVmmTest : public ::testing::Test {
  protected:
@@ -103,107 +88,6 @@ class FakeVmmTest : public ::testing::Test {
   std::unique_ptr<BareHandler> handler_;
   BareHandlerStats stats_;
 };
-
-// --- memory without a page server
-// -------------------------------------------------------------------------------------
-
-class UnservedVmmTest : public ::testing::TestWithParam<FakeBacking> {
- protected:
-  UnservedVmmTest() {
-    const Bytes image = random_image(kImageBytes);
-    CHECK(replace_file(dir_.file("memory"), image, 0600));
-    CHECK(replace_file(dir_.file("mapped"), image, 0600));
-    options_.backing = GetParam();
-    options_.image_path = dir_.file("memory");
-    options_.mapped_path = dir_.file("mapped");
-    // Not in order, and with a hole: offsets count.
-    options_.regions = {{kImageBytes / 4, kImageBytes / 2}, {kImageBytes / 4, 0}};
-    options_.touching.order = FakeTouching::Order::kPermutation;
-    options_.touching.check = FakeTouching::Check::kAfterTrace;
-    options_.touching.write_percent = 50;
-    options_.touching.threads = 2;
-  }
-
-  FakeVmmResult run() const { return (*FakeVmm::start(options_))->wait(kPatience); }
-
-  const TempDir dir_;
-  FakeVmmOptions options_;
-};
-
-TEST_P(UnservedVmmTest, TouchesAndComparesEveryPage) {
-  const FakeVmmResult result = run();
-  ASSERT_TRUE(result.passed()) << result.describe();
-  EXPECT_EQ(result.report->pages_touched, kPages / 2);
-  EXPECT_EQ(result.report->pages_checked, kPages / 2);
-  EXPECT_GT(result.report->writes, 0u);
-  EXPECT_GE(result.report->from_handshake_ns, result.report->touching_ns);
-}
-
-TEST_P(UnservedVmmTest, LeavesTheFilesAsTheyWere) {
-  ASSERT_TRUE(run().passed());
-  EXPECT_EQ(*read_file(dir_.file("memory"), kImageBytes), random_image(kImageBytes));
-  EXPECT_EQ(*read_file(dir_.file("mapped"), kImageBytes), random_image(kImageBytes));
-}
-
-TEST_P(UnservedVmmTest, RefusesWhatNeedsAPageServer) {
-  options_.random_removes = 1;
-  const auto vmm = FakeVmm::start(options_);
-  ASSERT_FALSE(vmm);
-  EXPECT_EQ(vmm.error().code, ErrorCode::kInvalid);
-}
-
-INSTANTIATE_TEST_SUITE_P(Backings, UnservedVmmTest,
-                         ::testing::Values(FakeBacking::kPrivateFile, FakeBacking::kRegions,
-                                           FakeBacking::kPresent));
-
-// The oracle is the image, not what is mapped.
-TEST(UnservedVmm, FindsAWrongFile) {
-  const TempDir dir;
-  Bytes image = random_image(kImageBytes);
-  ASSERT_TRUE(replace_file(dir.file("memory"), image, 0600));
-  image[5 * kPageBytes + 7] ^= std::byte{1};
-  ASSERT_TRUE(replace_file(dir.file("mapped"), image, 0600));
-  FakeVmmOptions options;
-  options.backing = FakeBacking::kPrivateFile;
-  options.image_path = dir.file("memory");
-  options.mapped_path = dir.file("mapped");
-  options.regions = {{kImageBytes, 0}};
-  options.touching.order = FakeTouching::Order::kSequential;
-  const FakeVmmResult result = (*FakeVmm::start(options))->wait(kPatience);
-  EXPECT_EQ(result.exit, FakeVmmExit::kMismatch);
-  ASSERT_TRUE(result.report);
-  ASSERT_EQ(result.report->mismatch_count, 1u);
-  EXPECT_EQ(result.report->mismatches[0].page, 5u);
-}
-
-TEST(UnservedVmm, ComparesNothingUntilItMay) {
-  const TempDir dir;
-  Bytes image = random_image(kImageBytes);
-  ASSERT_TRUE(replace_file(dir.file("memory"), image, 0600));
-  ASSERT_TRUE(replace_file(dir.file("mapped"), image, 0600));
-  FakeVmmOptions options;
-  options.backing = FakeBacking::kPrivateFile;
-  options.image_path = dir.file("memory");
-  options.mapped_path = dir.file("mapped");
-  options.regions = {{kImageBytes, 0}};
-  options.touching.order = FakeTouching::Order::kSequential;
-  options.touching.check = FakeTouching::Check::kAfterTrace;
-  options.hold_before_check = true;
-  const auto vmm = *FakeVmm::start(options);
-  ASSERT_TRUE(vmm->wait_for(Event::kTouched, kPatience));
-  // What was only read shows what the file has: a comparison from now on finds this.
-  const Fd file = *open_file(dir.file("mapped"), O_WRONLY);
-  image[9 * kPageBytes] ^= std::byte{1};
-  ASSERT_TRUE(write_all_at(file.get(), 9 * kPageBytes,
-                           ByteSpan(image).subspan(9 * kPageBytes, kPageBytes), "mapped"));
-  vmm->proceed();
-  const FakeVmmResult& result = vmm->wait(kPatience);
-  EXPECT_EQ(result.exit, FakeVmmExit::kMismatch);
-  ASSERT_TRUE(result.report);
-  ASSERT_EQ(result.report->mismatch_count, 1u);
-  EXPECT_EQ(result.report->mismatches[0].page, 9u);
-  EXPECT_GT(result.report->touched_at_ns, 0u);
-}
 
 // --- touching
 // -------------------------------------------------------------------------------------
