@@ -6,7 +6,7 @@
 #   make demo             a real VM, frozen into an encrypted store and resumed from it
 #   make test             everything that CI runs
 #   make bench            ratios against baselines, into build/bench/summary.json
-#   make check            format, layers, clang-tidy, thread-safety analysis
+#   make check            format, layers, one definition, clang-tidy, thread safety
 #   make fuzz SECONDS=n   every fuzzer for n seconds (30 if not given)
 #   make coverage         line coverage of resume/, image/ and chunk/
 SHELL := /bin/bash

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Format, layers, clang's thread-safety analysis and clang-tidy, all as errors.
+# Format, layers, one definition of each type, clang's thread-safety analysis and clang-tidy, all as
+# errors.
 # Usage: check.sh [--changed REF]: clang looks only at what differs from REF.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,6 +11,8 @@ echo "== Format"
 find src vmm -name '*.cc' -o -name '*.h' | sort | xargs clang-format-19 --dry-run -Werror
 echo "== Layers"
 python3 tools/check_layers.py --self-test
+echo "== One definition"
+python3 tools/check_one_definition.py --self-test
 echo "== Shell and Python syntax"
 for script in tools/*.sh .ci/run; do bash -n "$script"; done
 python3 -m compileall -q tools vmm/qemu

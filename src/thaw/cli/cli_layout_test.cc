@@ -221,6 +221,8 @@ TEST_F(CliLayoutTest, WhatDoesNotGoTogetherIsRefused) {
   refused({"--parent", "web", "--memory", memory, "--working-set", "web"});
   refused({"--parent", "web", "--memory", memory, "--writer", "firecracker-1.14.2"});
   refused({"--parent", "web", "--live", "1"});
+  refused({"--parent", "web", "--diff", memory, "--no-balloon"});
+  refused({"--memory", memory, "--no-balloon"});
   refused({"--parent", "web", "--live", "1", "--region", "1:2"});
   EXPECT_THAT(refused({"--parent", "web", "--memory", memory}), HasSubstr("vmstate"));
   EXPECT_THAT(

@@ -152,11 +152,12 @@ Result<LiveRegion> parse_region(std::string_view text) {
 
 Result<void> check_child_request(const FreezeRequest& request) {
   const bool child_option = !request.diff.empty() || !request.writer.empty() || request.live_pid ||
-                            !request.regions.empty();
+                            !request.regions.empty() || request.no_balloon;
   if (request.parent.empty()) {
     if (!child_option) return {};
-    return fail(ErrorCode::kInvalid,
-                "--diff, --writer, --live and --region belong to a child; give its --parent");
+    return fail(
+        ErrorCode::kInvalid,
+        "--diff, --writer, --live, --region and --no-balloon belong to a child; give its --parent");
   }
   TRY(validate_name("snapshot name", request.parent));
   const int sources =

@@ -35,7 +35,7 @@ std::string two_decimals(double value) {
   return text;
 }
 
-void say_recorded(const RecordedSnapshot& snapshot, RecordEnd end, const WorkingSet& set,
+void say_recorded(const RecordingTarget& snapshot, RecordEnd end, const WorkingSet& set,
                   Output& out) {
   const std::vector<Touch>& touches = set.recordings.back().touches;
   const auto written =
@@ -66,7 +66,7 @@ void say_recorded(const RecordedSnapshot& snapshot, RecordEnd end, const Working
 
 }  // namespace
 
-RecordingJob::RecordingJob(const RecordedSnapshot& snapshot, Recorder& recorder, Output& out)
+RecordingJob::RecordingJob(const RecordingTarget& snapshot, Recorder& recorder, Output& out)
     : snapshot_(snapshot), recorder_(recorder), out_(out) {
   const SignalsBlocked blocked;
   thread_ = std::thread([this] {

@@ -16,7 +16,7 @@
 namespace thaw {
 
 /// What is recorded: a manifest, whatever becomes of the name that led to it. Borrows.
-struct RecordedSnapshot {
+struct RecordingTarget {
   Catalog& catalog;
   const KeyProvider& keys;
   std::string name;
@@ -29,7 +29,7 @@ struct RecordedSnapshot {
 class RecordingJob {
  public:
   /// Borrows recorder and output.
-  RecordingJob(const RecordedSnapshot& snapshot, Recorder& recorder, Output& out);
+  RecordingJob(const RecordingTarget& snapshot, Recorder& recorder, Output& out);
   /// Abandons a recording that has not ended.
   ~RecordingJob();
   RecordingJob(const RecordingJob&) = delete;
@@ -42,7 +42,7 @@ class RecordingJob {
  private:
   Result<void> write(RecordEnd end);
 
-  const RecordedSnapshot snapshot_;
+  const RecordingTarget snapshot_;
   Recorder& recorder_;
   Output& out_;
   Result<void> outcome_;
