@@ -27,8 +27,10 @@ bool Fetches::quiet_for(std::chrono::milliseconds time) const {
 
 PlaceResult place_zero_fault(const ResumeImage& image, GuestMemory& memory, uint64_t page,
                              uint64_t window_pages) {
+  // Of a page that came while its fault was on its way, the neighbours were looked after then.
+  const bool came = memory.is_present(page);
   const PlaceResult first = memory.place_faulting(page, nullptr);
-  if (first.placed != Placed::kDone || memory.is_removed(page) || memory.unit_pages() > 1) {
+  if (first.placed != Placed::kDone || came || memory.is_removed(page) || memory.unit_pages() > 1) {
     return first;
   }
   const PageLocation location = image.map().locate(page);
