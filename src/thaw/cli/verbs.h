@@ -54,7 +54,7 @@ struct FreezeRequest {
   std::string diff;
   std::string writer;  // of the diff: "firecracker-1.14.2"
   std::optional<uint64_t> live_pid;
-  bool no_balloon = false;  // of the VM at live_pid
+  bool no_balloon = false;           // of the VM at live_pid
   std::vector<std::string> regions;  // ADDRESS:BYTES:OFFSET
 };
 Result<void> run_freeze(const Settings& settings, const FreezeRequest& request, Output& out);
