@@ -124,10 +124,15 @@ uint32_t decode_owner(std::span<const std::byte, kPageBytes> page) {
 }
 
 bool SlotHeader::matches(ByteSpan ciphertext) const {
-  if (ciphertext.size() != size_t{pages} * kPageBytes) return false;
-  ByteReader reader(checksums);
-  for (uint32_t page = 0; page < pages; ++page) {
-    if (reader.get<uint64_t>() != checksum_of(ciphertext.subspan(page * kPageBytes, kPageBytes))) {
+  return ciphertext.size() == size_t{pages} * kPageBytes && matches_part(0, ciphertext);
+}
+
+bool SlotHeader::matches_part(uint32_t first, ByteSpan part) const {
+  const size_t count = part.size() / kPageBytes;
+  if (part.size() % kPageBytes != 0 || first > pages || count > pages - first) return false;
+  ByteReader reader(checksums.subspan(size_t{first} * kChecksumBytes));
+  for (size_t page = 0; page < count; ++page) {
+    if (reader.get<uint64_t>() != checksum_of(part.subspan(page * kPageBytes, kPageBytes))) {
       return false;
     }
   }

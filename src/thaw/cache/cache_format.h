@@ -74,6 +74,8 @@ struct SlotHeader {
 
   /// True if `ciphertext` is `pages` pages and each has its checksum. About 12 GB/s.
   bool matches(ByteSpan ciphertext) const;
+  /// The same of whole pages that stand in the slot from page `first`.
+  bool matches_part(uint32_t first, ByteSpan part) const;
 };
 
 inline constexpr uint32_t kSlotHeaderFixedBytes = 80;

@@ -93,6 +93,7 @@ TEST(CacheFormat, AnOwnerComesBack) {
 TEST(CacheFormat, ASlotHeaderComesBackOnlyInItsPlace) {
   Bytes ciphertext(3 * kPageBytes);
   for (size_t i = 0; i < ciphertext.size(); ++i) ciphertext[i] = static_cast<std::byte>(i * 7 >> 3);
+  ciphertext[kPageBytes + 9] ^= std::byte{1};  // else its pages are alike
   Bytes bytes(kGeometry.header_bytes());
   const SlotPlace place{kGeometry, counting_id(), 1};
   encode_slot_header(place, name_of(5), 99, ciphertext, bytes);
@@ -103,6 +104,13 @@ TEST(CacheFormat, ASlotHeaderComesBackOnlyInItsPlace) {
   EXPECT_EQ(header->pages, 3u);
   EXPECT_TRUE(header->matches(ciphertext));
   EXPECT_FALSE(header->matches(ByteSpan(ciphertext).first(2 * kPageBytes)));
+  const ByteSpan second = ByteSpan(ciphertext).subspan(kPageBytes, kPageBytes);
+  EXPECT_TRUE(header->matches_part(1, second));
+  EXPECT_TRUE(header->matches_part(1, ByteSpan(ciphertext).subspan(kPageBytes)));
+  EXPECT_FALSE(header->matches_part(0, second));
+  EXPECT_FALSE(header->matches_part(2, ByteSpan(ciphertext).subspan(kPageBytes)));
+  EXPECT_FALSE(header->matches_part(4, {}));
+  EXPECT_FALSE(header->matches_part(1, second.first(100)));
   for (size_t at = 0; at < ciphertext.size(); at += 511) {
     ciphertext[at] ^= std::byte{4};
     EXPECT_FALSE(header->matches(ciphertext)) << at;

@@ -124,14 +124,23 @@ std::optional<AlignedBuffer> DiskCache::read(const ChunkId& id, uint32_t pages) 
   if (!lease) return std::nullopt;
   // Made only now: a miss should not cost an allocation.
   AlignedBuffer buffer(size_t{pages} * kPageBytes);
-  if (!finish_read(*lease, buffer.span())) return std::nullopt;
+  if (!finish_read(*lease, 0, buffer.span())) return std::nullopt;
   return buffer;
 }
 
 bool DiskCache::read_into(const ChunkId& id, MutableByteSpan out) {
   CHECK(is_page_aligned(out.data()) && out.size() % kPageBytes == 0);
   const std::optional<SlotTable::Lease> lease = begin_read(id, out.size() / kPageBytes);
-  return lease && finish_read(*lease, out);
+  return lease && finish_read(*lease, 0, out);
+}
+
+std::optional<AlignedBuffer> DiskCache::read_part(const ChunkId& id, uint32_t pages, PageRun part) {
+  CHECK(part.count > 0 && part.end() <= pages);
+  const std::optional<SlotTable::Lease> lease = begin_read(id, pages);
+  if (!lease) return std::nullopt;
+  AlignedBuffer buffer(part.count * kPageBytes);
+  if (!finish_read(*lease, static_cast<uint32_t>(part.page), buffer.span())) return std::nullopt;
+  return buffer;
 }
 
 std::optional<SlotTable::Lease> DiskCache::begin_read(const ChunkId& id, uint64_t pages) {
@@ -146,8 +155,8 @@ std::optional<SlotTable::Lease> DiskCache::begin_read(const ChunkId& id, uint64_
   });
 }
 
-bool DiskCache::finish_read(const SlotTable::Lease& lease, MutableByteSpan out) {
-  const Result<ReadOutcome> read = read_slot(lease, out);
+bool DiskCache::finish_read(const SlotTable::Lease& lease, uint32_t first, MutableByteSpan out) {
+  const Result<ReadOutcome> read = read_slot(lease, first, out);
   const ReadOutcome outcome = read ? *read : ReadOutcome::kError;
   if (outcome != ReadOutcome::kWhole) {
     drop_bad(lease, outcome, read ? "its bytes are not what was written" : read.error().message);
@@ -160,13 +169,20 @@ bool DiskCache::finish_read(const SlotTable::Lease& lease, MutableByteSpan out) 
   });
 }
 
-Result<DiskCache::ReadOutcome> DiskCache::read_slot(const SlotTable::Lease& lease,
+Result<DiskCache::ReadOutcome> DiskCache::read_slot(const SlotTable::Lease& lease, uint32_t first,
                                                     MutableByteSpan out) {
   HeaderBuffer buffer;
   const MutableByteSpan bytes = buffer.first(file_->geometry().header_bytes());
-  TRY(blocks_.read(file_->geometry().slot_offset(lease.slot), bytes, out));
+  const uint64_t offset = file_->geometry().slot_offset(lease.slot);
+  if (first == 0) {
+    TRY(blocks_.read(offset, bytes, out));
+  } else {
+    TRY(blocks_.read(offset, bytes, {}));
+    TRY(blocks_.read(offset + bytes.size() + uint64_t{first} * kPageBytes, out, {}));
+  }
   const std::optional<SlotHeader> header = decode_slot_header(place_of(lease.slot), bytes);
-  const bool whole = header && header->id == lease.id && header->matches(out);
+  const bool whole = header && header->id == lease.id && header->pages == lease.pages &&
+                     header->matches_part(first, out);
   return whole ? ReadOutcome::kWhole : ReadOutcome::kCorrupt;
 }
 
@@ -284,7 +300,7 @@ ScrubReport DiskCache::scrub(const ScrubOptions& options) {
     const auto lease = state_->with([&](State& state) { return state.table.pin_slot(slot); });
     if (lease) {
       const MutableByteSpan out = buffer.span().first(size_t{lease->pages} * kPageBytes);
-      const Result<ReadOutcome> read = read_slot(*lease, out);
+      const Result<ReadOutcome> read = read_slot(*lease, 0, out);
       ReadOutcome outcome = read ? *read : ReadOutcome::kError;
       if (outcome == ReadOutcome::kWhole && options.verify_names &&
           !verify_chunk(hasher, lease->id, out)) {

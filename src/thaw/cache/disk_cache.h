@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // DiskCache: chunks kept on a local disk as ciphertext, in slots of one size in one preallocated
-// file (FORMAT.md). A hit is one preadv; every page of it is compared with its checksum. There is
-// no journal and no sync: what a crash or a power cut tore is found by the checksums and is a miss.
-// The checksums (XXH3) stand for the disk and not against an attacker: whoever does not trust the
-// disk verifies the chunk by its name as well.
+// file (FORMAT.md). A hit is one preadv, or two of a part of a chunk; every page of it is compared
+// with its checksum. There is no journal and no sync: what a crash or a power cut tore is found by
+// the checksums and is a miss. The checksums (XXH3) stand for the disk and not against an attacker:
+// whoever does not trust the disk verifies the chunk by its name as well.
 #pragma once
 
 #include <chrono>
@@ -134,6 +134,9 @@ class DiskCache {
   /// memory that was used before it is a third faster on one thread: an allocation of 512 KiB is
   /// mapped, cleared and unmapped each time, unless malloc is told otherwise (M_MMAP_THRESHOLD).
   bool read_into(const ChunkId& id, MutableByteSpan out);
+  /// Some of the chunk's `pages` pages, `part` being within them: two reads, of the header and of
+  /// the part. Else as read().
+  std::optional<AlignedBuffer> read_part(const ChunkId& id, uint32_t pages, PageRun part);
 
   /// Keeps a verified chunk: `ciphertext` is whole pages, at least one. One pwritev, without a copy
   /// if it is page-aligned. An error says that the disk failed, which is counted here too: the
@@ -167,10 +170,10 @@ class DiskCache {
   SlotPlace place_of(uint32_t slot) const { return {file_->geometry(), file_->file_id(), slot}; }
   /// Pins; counts a miss if there is nothing to pin.
   std::optional<SlotTable::Lease> begin_read(const ChunkId& id, uint64_t pages);
-  /// Reads, counts, drops if it is bad, unpins.
-  bool finish_read(const SlotTable::Lease& lease, MutableByteSpan out);
+  /// Reads whole pages from page `first` of the chunk, counts, drops if it is bad, unpins.
+  bool finish_read(const SlotTable::Lease& lease, uint32_t first, MutableByteSpan out);
   /// Reads and compares; the slot is pinned by the caller.
-  Result<ReadOutcome> read_slot(const SlotTable::Lease& lease, MutableByteSpan out);
+  Result<ReadOutcome> read_slot(const SlotTable::Lease& lease, uint32_t first, MutableByteSpan out);
   /// Drops and counts a slot, pinned by the caller, that was read with such an outcome. False if
   /// another did before.
   bool drop_bad(const SlotTable::Lease& lease, ReadOutcome outcome, const std::string& why);

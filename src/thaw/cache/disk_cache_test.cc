@@ -45,6 +45,48 @@ TEST_F(DiskCacheTest, ReadsIntoTheCallersPages) {
   EXPECT_FALSE(cache_->read_into(id_of(4), out.span()));
 }
 
+TEST_F(DiskCacheTest, APartIsReadFromItsPlace) {
+  open_cache();
+  ASSERT_EQ(*cache_->write(id_of(1), chunk_bytes(1, kPagesMax).span()), FillOutcome::kWritten);
+  const AlignedBuffer whole = chunk_bytes(1, kPagesMax);
+  for (uint64_t first = 0; first < kPagesMax; ++first) {
+    for (const uint64_t count : {uint64_t{1}, kPagesMax - first}) {
+      const auto part = cache_->read_part(id_of(1), kPagesMax, {first, count});
+      ASSERT_TRUE(part) << first;
+      EXPECT_TRUE(
+          equal_bytes(part->span(), whole.span().subspan(first * kPageBytes, count * kPageBytes)));
+    }
+  }
+  EXPECT_EQ(cache_->status().hits, 2u * kPagesMax);
+  EXPECT_FALSE(cache_->read_part(id_of(2), kPagesMax, {0, 1}));
+  EXPECT_FALSE(cache_->read_part(id_of(1), kPagesMax - 1, {0, 1}));
+  EXPECT_EQ(cache_->status().corrupt, 0u);
+}
+
+TEST_F(DiskCacheTest, APartIsComparedWithItsOwnChecksums) {
+  options_.direct_io = false;  // the file is edited through the page cache
+  set_slots(1);
+  open_cache();
+  ASSERT_EQ(*cache_->write(id_of(1), chunk_bytes(1, kPagesMax).span()), FillOutcome::kWritten);
+  const CacheGeometry geometry{kSlotBytes, 1};
+  const Fd file = *open_file(options_.path, O_RDWR);
+  const Bytes wrong(1, std::byte{7});
+  ASSERT_TRUE(write_all_at(file.get(),
+                           geometry.slot_offset(0) + geometry.header_bytes() + 5 * kPageBytes,
+                           wrong, options_.path));
+  // The pages beside the damage are as they were written.
+  for (const PageRun part : {PageRun{0, 5}, PageRun{6, kPagesMax - 6}}) {
+    const auto read = cache_->read_part(id_of(1), kPagesMax, part);
+    ASSERT_TRUE(read);
+    EXPECT_TRUE(equal_bytes(
+        read->span(),
+        chunk_bytes(1, kPagesMax).span().subspan(part.page * kPageBytes, part.count * kPageBytes)));
+  }
+  EXPECT_FALSE(cache_->read_part(id_of(1), kPagesMax, {4, 3}));
+  EXPECT_EQ(cache_->status().corrupt, 1u);
+  EXPECT_FALSE(cache_->contains(id_of(1)));
+}
+
 TEST_F(DiskCacheTest, AnotherSizeThanAskedForIsAMiss) {
   open_cache();
   fill(3);

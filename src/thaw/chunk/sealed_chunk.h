@@ -66,12 +66,26 @@ class ChunkSealer {
   ChunkKeyDeriver deriver_;
 };
 
-/// Decrypts `count` pages from `slot` of a verified chunk into `out`, under the key that `cipher`
-/// holds.
-inline void decrypt_pages(CtrCipher& cipher, ByteSpan ciphertext, uint32_t slot, uint32_t count,
+/// Consecutive pages of a verified chunk's ciphertext: all of them, or some. Borrows.
+struct SealedPages {
+  // NOLINTNEXTLINE(google-explicit-constructor): a whole chunk is what most callers have.
+  SealedPages(ByteSpan pages, uint32_t slot = 0) : bytes(pages), first_slot(slot) {}
+
+  bool has(uint32_t slot) const {
+    return slot >= first_slot && slot - first_slot < bytes.size() / kPageBytes;
+  }
+
+  ByteSpan bytes;
+  uint32_t first_slot = 0;
+};
+
+/// Decrypts `count` pages from `slot` of their chunk, which must be among `sealed`, into `out`,
+/// under the key that `cipher` holds.
+inline void decrypt_pages(CtrCipher& cipher, SealedPages sealed, uint32_t slot, uint32_t count,
                           std::byte* out) {
-  const uint64_t offset = uint64_t{slot} * kPageBytes;
-  cipher.apply(offset, ciphertext.subspan(offset, size_t{count} * kPageBytes), out);
+  const uint64_t offset = uint64_t{slot - sealed.first_slot} * kPageBytes;
+  cipher.apply(uint64_t{slot} * kPageBytes,
+               sealed.bytes.subspan(offset, size_t{count} * kPageBytes), out);
 }
 
 }  // namespace thaw

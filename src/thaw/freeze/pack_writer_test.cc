@@ -24,7 +24,7 @@ void expect_pages(const MemoryStore& store, const Pack& pack, const Bytes& image
     ASSERT_EQ(ciphertext->size(), chunk.pages * kPageBytes);
     cipher.set_key(pack.chunk_key(extent.chunk));
     Bytes pages(extent.count * kPageBytes);
-    decrypt_pages(cipher, *ciphertext, extent.slot, extent.count, pages.data());
+    decrypt_pages(cipher, ByteSpan(*ciphertext), extent.slot, extent.count, pages.data());
     EXPECT_TRUE(
         std::ranges::equal(pages, ByteSpan(image).subspan(extent.page * kPageBytes, pages.size())));
   }

@@ -12,7 +12,7 @@
 namespace thaw {
 
 /// Belongs to one thread.
-class HeldSource final : public ChunkSource {
+class HeldSource : public ChunkSource {
  public:
   struct Held {
     ChunkRequest request;

@@ -20,7 +20,7 @@ Bytes read_by_hand(const MemoryStore& store, const SnapshotFixture& fixture, con
     const Bytes ciphertext = *store.get(fixture.chunk_key_of(extent.chunk), kChunkBytesMax);
     EXPECT_TRUE(verify_chunk(hasher, fixture.manifest.clear.chunks[extent.chunk].id, ciphertext));
     cipher.set_key(fixture.manifest.chunk_key(extent.chunk));
-    decrypt_pages(cipher, ciphertext, extent.slot, extent.count,
+    decrypt_pages(cipher, ByteSpan(ciphertext), extent.slot, extent.count,
                   plain.data() + uint64_t{extent.page} * kPageBytes);
   }
   plain.resize(image.bytes);
