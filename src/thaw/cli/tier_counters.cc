@@ -15,6 +15,7 @@ JsonObject local_counters(const TierStack& tiers) {
   const DiskCacheStatus disk = tiers.disk_cache()->status();
   JsonObject object;
   object.set("hits", value(counts.hits))
+      .set("parts", value(counts.parts))
       .set("misses", value(counts.misses))
       .set("corrupt", value(counts.corrupt) + disk.corrupt)
       .set("read_errors", disk.read_errors)

@@ -7,13 +7,16 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "thaw/base/aligned_buffer.h"
 #include "thaw/base/bytes.h"
 #include "thaw/base/deadline.h"
 #include "thaw/base/result.h"
+#include "thaw/base/units.h"
 #include "thaw/chunk/chunk_id.h"
+#include "thaw/chunk/sealed_chunk.h"
 
 namespace thaw {
 
@@ -27,6 +30,14 @@ struct Chunk {
 /// Shared because a cache and any number of sessions hold the same chunk and the last of them frees
 /// it.
 using ChunkRef = std::shared_ptr<const Chunk>;
+
+/// Some consecutive pages of a chunk, as good as a Chunk of the same source.
+struct ChunkPart {
+  uint32_t first_slot = 0;
+  AlignedBuffer buffer;
+
+  SealedPages sealed() const { return {buffer.span(), first_slot}; }
+};
 
 /// A fault holds up a guest; a prefetch does not. Sources serve faults first.
 enum class Priority { kFault, kPrefetch };
@@ -44,6 +55,7 @@ struct ChunkRequest {
 class ChunkSource {
  public:
   using Completion = std::function<void(Result<ChunkRef>)>;
+  using PartCompletion = std::function<void(std::optional<ChunkPart>)>;
 
   virtual ~ChunkSource() = default;
 
@@ -55,6 +67,15 @@ class ChunkSource {
   /// kCorrupt (no tier has an intact copy), kUnavailable, kExhausted (a queue's limit),
   /// kInterrupted (the source closes).
   virtual void fetch(const ChunkRequest& request, Completion done) = 0;
+
+  /// For a caller that wants `part` of the chunk's pages now and the others, as far as it can tell,
+  /// never: where some pages cost a source less than the whole chunk does, as from a local disk, it
+  /// takes the request and calls `done` exactly once, as fetch() would, with nullopt if the chunk
+  /// turns out not to be there. False, and no call: the way is fetch().
+  virtual bool fetch_part(const ChunkRequest& request, PageRun part, PartCompletion done) {
+    static_cast<void>(request), static_cast<void>(part), static_cast<void>(done);
+    return false;
+  }
 
   /// A fault waits now for a chunk that was asked for as a prefetch: where it still stands in a
   /// queue it goes before the prefetches. Costs little; does nothing where it is not known.

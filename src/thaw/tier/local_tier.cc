@@ -33,6 +33,22 @@ void LocalTier::fetch(const ChunkRequest& request, Completion done) {
   }
 }
 
+bool LocalTier::fetch_part(const ChunkRequest& request, PageRun part, PartCompletion done) {
+  if (verify_always_ || !cache_.contains(request.id)) return false;
+  return workers_.submit(
+      [this, request, part, done = std::move(done)] {
+        std::optional<AlignedBuffer> buffer = cache_.read_part(request.id, request.pages, part);
+        if (!buffer) {
+          done(std::nullopt);
+          return;
+        }
+        counters_.hits.fetch_add(1, std::memory_order_relaxed);
+        counters_.parts.fetch_add(1, std::memory_order_relaxed);
+        done(ChunkPart{static_cast<uint32_t>(part.page), std::move(*buffer)});
+      },
+      request.priority == Priority::kFault);
+}
+
 ChunkRef LocalTier::read(const ChunkRequest& request) {
   std::optional<AlignedBuffer> buffer = cache_.read(request.id, request.pages);
   if (!buffer) return nullptr;

@@ -19,6 +19,7 @@ class LocalTier final : public ChunkSource {
  public:
   struct Counters {
     std::atomic<uint64_t> hits{0};
+    std::atomic<uint64_t> parts{0};  // of the hits: some of a chunk's pages
     std::atomic<uint64_t> misses{0};
     std::atomic<uint64_t> corrupt{0};  // found by `verify_always`; others are the cache's to count
     std::atomic<uint64_t> fills{0};
@@ -37,6 +38,8 @@ class LocalTier final : public ChunkSource {
 
   ChunkRef lookup(const ChunkId& id) override { return below_.lookup(id); }
   void fetch(const ChunkRequest& request, Completion done) override;
+  /// Not with `verify_always`: a name is that of a whole chunk.
+  bool fetch_part(const ChunkRequest& request, PageRun part, PartCompletion done) override;
   void promote(const ChunkId& id) override { below_.promote(id); }
   std::string describe() const override;
 

@@ -41,6 +41,9 @@ class MemoryTier final : public ChunkSource {
 
   ChunkRef lookup(const ChunkId& id) override;
   void fetch(const ChunkRequest& request, Completion done) override;
+  bool fetch_part(const ChunkRequest& request, PageRun part, PartCompletion done) override {
+    return below_.fetch_part(request, part, std::move(done));
+  }
   void promote(const ChunkId& id) override { below_.promote(id); }
   std::string describe() const override;
 

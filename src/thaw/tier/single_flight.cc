@@ -37,6 +37,16 @@ void SingleFlight::fetch(const ChunkRequest& request, Completion done) {
                [this, id = request.id](const Result<ChunkRef>& result) { land(id, result); });
 }
 
+bool SingleFlight::fetch_part(const ChunkRequest& request, PageRun part, PartCompletion done) {
+  if (flights_.with([&](auto& flights) { return flights.contains(request.id); })) return false;
+  // Shared because completions are copied.
+  const auto pass = std::make_shared<Gate::Pass>(gate_.enter());
+  return *pass && below_.fetch_part(request, part,
+                                    [pass, done = std::move(done)](std::optional<ChunkPart> got) {
+                                      done(std::move(got));
+                                    });
+}
+
 void SingleFlight::land(const ChunkId& id, const Result<ChunkRef>& result) {
   // Whoever comes after the flight has left the table starts a new one, and hits the tier that this
   // one filled.

@@ -22,6 +22,8 @@ class SingleFlight final : public ChunkSource {
 
   ChunkRef lookup(const ChunkId& id) override { return below_.lookup(id); }
   void fetch(const ChunkRequest& request, Completion done) override;
+  /// Parts are not shared: but who wants one of a chunk that is on its way joins that flight.
+  bool fetch_part(const ChunkRequest& request, PageRun part, PartCompletion done) override;
   void promote(const ChunkId& id) override { below_.promote(id); }
   std::string describe() const override { return "single_flight -> " + below_.describe(); }
 

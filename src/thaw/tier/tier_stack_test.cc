@@ -86,6 +86,41 @@ TEST_F(TierStackTest, TheDiskKeepsWhatTheOriginBroughtAcrossRestarts) {
   EXPECT_EQ(stack->origin().counters().requests, 0u);
 }
 
+TEST_F(TierStackTest, TheDiskYieldsParts) {
+  TierOptions options = with_local();
+  options.memory = {.bytes_max = 64 * kMiB, .slot_bytes = kSlotBytes};
+  auto stack = make(options);
+  const auto part_of = [&](uint32_t chunk, PageRun part) -> std::optional<ChunkPart> {
+    std::promise<std::optional<ChunkPart>> got;
+    const bool taken = stack->top().fetch_part(
+        request(chunk), part,
+        [&](std::optional<ChunkPart> arrived) { got.set_value(std::move(arrived)); });
+    if (!taken) return std::nullopt;
+    return got.get_future().get();
+  };
+  EXPECT_FALSE(part_of(0, {0, 1}));  // it is in the origin only
+  read_all(*stack);
+  stack->finish_fills();
+  for (uint32_t chunk = 0; chunk < count(); ++chunk) {
+    const Bytes oracle = *inner_.get(snapshot_.chunk_key_of(chunk), kChunkBytesMax);
+    const uint64_t pages = oracle.size() / kPageBytes;
+    const PageRun part{pages / 2, pages - pages / 2};
+    const auto got = part_of(chunk, part);
+    ASSERT_TRUE(got);
+    EXPECT_EQ(got->first_slot, part.page);
+    EXPECT_TRUE(
+        std::ranges::equal(got->buffer.span(), ByteSpan(oracle).subspan(part.page * kPageBytes)));
+  }
+  EXPECT_EQ(stack->local()->counters().parts, count());
+
+  // A name is that of a whole chunk.
+  stack.reset();
+  options.local->verify_always = true;
+  stack = make(options);
+  EXPECT_TRUE(stack->disk_cache()->contains(snapshot_.manifest.clear.chunks[0].id));
+  EXPECT_FALSE(part_of(0, {0, 1}));
+}
+
 TEST_F(TierStackTest, MemoryStandsBeforeTheDisk) {
   TierOptions options = with_local();
   options.memory = {.bytes_max = 64 * kMiB, .slot_bytes = kSlotBytes};

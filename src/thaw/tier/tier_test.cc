@@ -130,6 +130,34 @@ TEST_F(TierTest, SingleFlightFetchesOnceForAll) {
   EXPECT_EQ(arrived, 6);
 }
 
+TEST_F(TierTest, WhoWantsAPartOfAChunkThatIsOnItsWayWaitsForTheChunk) {
+  class InParts final : public HeldSource {
+   public:
+    bool fetch_part(const ChunkRequest&, PageRun part, PartCompletion done) override {
+      done(ChunkPart{static_cast<uint32_t>(part.page), AlignedBuffer(part.count * kPageBytes)});
+      return true;
+    }
+  } held;
+  SingleFlight flight(held);
+  const ChunkRequest request = request_for(snapshot_.manifest, 0, Priority::kFault);
+  int parts = 0;
+  const auto part = [&] {
+    return flight.fetch_part(request, {3, 2}, [&](const std::optional<ChunkPart>& got) {
+      ASSERT_TRUE(got);
+      EXPECT_TRUE(got->sealed().has(3) && got->sealed().has(4) && !got->sealed().has(5));
+      ++parts;
+    });
+  };
+  EXPECT_TRUE(part());
+  flight.fetch(request, [](const Result<ChunkRef>&) {});
+  EXPECT_FALSE(part());
+  held.complete_one();
+  EXPECT_TRUE(part());
+  EXPECT_EQ(parts, 2);
+  flight.close();
+  EXPECT_FALSE(part());
+}
+
 TEST_F(TierTest, AFaultThatJoinsAPrefetchPromotesItOnce) {
   HeldSource held;
   SingleFlight flight(held);
