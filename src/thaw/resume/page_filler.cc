@@ -9,12 +9,20 @@
 #include "thaw/resume/slot_install.h"
 
 namespace thaw {
+namespace {
+
+// A part is an eighth of a chunk of 512 KiB. When parts have cost half of what the whole costs,
+// more are likely to come, and whatever comes has cost at most half as much again as was needed.
+constexpr uint8_t kPartsMax = 4;
+
+}  // namespace
 
 PageFiller::PageFiller(const FillContext& context, const PageFillOptions& options)
     : context_(context),
       options_(options),
       scratch_(context.scratch),
-      held_(context.image.chunk_count()) {
+      held_(context.image.chunk_count()),
+      parts_(context.image.chunk_count()) {
   CHECK(context.memory.unit_pages() == 1 && options.held_chunks_max > 0);
   CHECK(options.around_pages > 0 && options.around_pages <= kInstallBatchPages);
 }
@@ -35,39 +43,45 @@ void PageFiller::fault(uint64_t page) {
   }
   if (const Chunk* chunk = held_[location.chunk].get()) {
     context_.counters.hits.fetch_add(1, std::memory_order_relaxed);
-    serve(page, location, *chunk);
+    serve(page, location, chunk->ciphertext());
     return;
   }
   fault_absent(page, location);
 }
 
-void PageFiller::serve(uint64_t page, const PageLocation& location, const Chunk& chunk) {
-  (*scratch_).cipher.set_key(context_.image.manifest().chunk_key(location.chunk));
-  decrypt_pages((*scratch_).cipher, chunk.ciphertext(), location.slot, 1, (*scratch_).plain.data());
-  // The event thread is the one that closes the install gate, so it need not pass it.
-  const PlaceResult result = context_.memory.place_faulting(page, (*scratch_).plain.data());
-  if (result.placed != Placed::kDone) {
-    settle(context_.host, page, result, [this, page] { fault(page); });
-  } else if (options_.around_pages > 1) {
-    serve_neighbours(page, location.chunk, chunk.ciphertext());
-  }
+// The part of the chunk from the first to the last of its pages near by: where somebody else's
+// stand in between, they are read along.
+PageRun PageFiller::Window::slots() const {
+  const auto [low, high] = std::ranges::minmax(runs(), {}, &SlotRun::slot);
+  return {low.slot, uint64_t{high.slot} + high.count - low.slot};
 }
 
-// The guest runs on already; what becomes of the neighbours is not worth a retry.
-void PageFiller::serve_neighbours(uint64_t page, uint32_t chunk, ByteSpan ciphertext) {
+PageFiller::Window PageFiller::window_of(uint64_t page, uint32_t chunk) const {
+  Window window;
   const PageMap& map = context_.image.map();
   const uint64_t begin = align_down(page, options_.around_pages);
   const uint64_t count = std::min(options_.around_pages, map.page_count() - begin);
-  std::array<SlotRun, kInstallBatchPages> runs;
-  size_t found = 0;
   map.for_each_run(begin, count, [&](uint64_t at, const PageLocation& location) {
     if (location.zero || location.chunk != chunk) return;
-    runs[found++] = {static_cast<uint32_t>(at), location.slot,
-                     static_cast<uint32_t>(location.count)};
+    window.storage[window.count++] = {static_cast<uint32_t>(at), location.slot,
+                                      static_cast<uint32_t>(location.count)};
   });
-  const PlaceResult result =
-      install_slots(context_.memory, ciphertext, std::span(runs).first(found), *scratch_);
-  if (result.placed == Placed::kGone) context_.host.vmm_gone();
+  return window;
+}
+
+void PageFiller::serve(uint64_t page, const PageLocation& location, SealedPages sealed) {
+  (*scratch_).cipher.set_key(context_.image.manifest().chunk_key(location.chunk));
+  decrypt_pages((*scratch_).cipher, sealed, location.slot, 1, (*scratch_).plain.data());
+  // The event thread is the one that closes the install gate, so it need not pass it.
+  PlaceResult result = context_.memory.place_faulting(page, (*scratch_).plain.data());
+  if (result.placed != Placed::kDone) {
+    settle(context_.host, page, result, [this, page] { fault(page); });
+  } else if (options_.around_pages > 1) {
+    // The guest runs on already; what becomes of the neighbours is not worth a retry.
+    result =
+        install_slots(context_.memory, sealed, window_of(page, location.chunk).runs(), *scratch_);
+    if (result.placed == Placed::kGone) context_.host.vmm_gone();
+  }
 }
 
 void PageFiller::fault_absent(uint64_t page, const PageLocation& location) {
@@ -82,44 +96,80 @@ void PageFiller::fault_absent(uint64_t page, const PageLocation& location) {
   }
   if (const Chunk* chunk = held_[number].get()) {
     context_.counters.hits.fetch_add(1, std::memory_order_relaxed);
-    serve(page, location, *chunk);
+    serve(page, location, chunk->ciphertext());
     return;
   }
   context_.counters.chunks.fetch_add(1, std::memory_order_relaxed);
   const Manifest& manifest = context_.image.manifest();
   if (ChunkRef ref = context_.source.lookup(manifest.clear.chunks[number].id)) {
     context_.counters.hits.fetch_add(1, std::memory_order_relaxed);
-    serve(page, location, *ref);
+    serve(page, location, ref->ciphertext());
     hold(number, std::move(ref));
     return;
   }
   context_.counters.misses.fetch_add(1, std::memory_order_relaxed);
+  waiting_[number].push_back(page);
+  if (!fetch_part(page, number)) fetch_chunk(number);
+}
+
+void PageFiller::fetch_chunk(uint32_t chunk) {
   // Shared because completions are copied.
   const auto pass = std::make_shared<Gate::Pass>(context_.gate.enter());
   if (!*pass) return;
-  waiting_[number].push_back(page);
   context_.fetches.begin();
   // The request has a deadline and so reads the clock: only for what is not in memory.
-  const ChunkRequest request = context_.fetches.request(manifest, number, Priority::kFault);
-  context_.source.fetch(request, [this, number, pass](Result<ChunkRef> result) {
+  const ChunkRequest request =
+      context_.fetches.request(context_.image.manifest(), chunk, Priority::kFault);
+  context_.source.fetch(request, [this, chunk, pass](Result<ChunkRef> result) {
     context_.fetches.end();
-    context_.host.retry(
-        [this, number, pass, result = std::move(result)] { arrive(number, result); });
+    context_.host.retry([this, chunk, pass, result = std::move(result)] { arrive(chunk, result); });
   });
 }
 
+bool PageFiller::fetch_part(uint64_t page, uint32_t chunk) {
+  if (options_.around_pages == 1 || parts_[chunk] == kPartsMax) return false;
+  ++parts_[chunk];
+  const auto pass = std::make_shared<Gate::Pass>(context_.gate.enter());
+  if (!*pass) return true;  // the session ends
+  const ChunkRequest request =
+      context_.fetches.request(context_.image.manifest(), chunk, Priority::kFault);
+  context_.fetches.begin();
+  const bool taken = context_.source.fetch_part(
+      request, window_of(page, chunk).slots(), [this, chunk, pass](std::optional<ChunkPart> got) {
+        context_.fetches.end();
+        // Shared because retries are copied.
+        const auto part = std::make_shared<const std::optional<ChunkPart>>(std::move(got));
+        context_.host.retry([this, chunk, pass, part] { arrive_part(chunk, *part); });
+      });
+  if (!taken) context_.fetches.end();
+  return taken;
+}
+
+void PageFiller::arrive_part(uint32_t chunk, const std::optional<ChunkPart>& part) {
+  if (part) {
+    serve_waiting(chunk, part->sealed());
+  } else {
+    fetch_chunk(chunk);
+  }
+}
+
 void PageFiller::arrive(uint32_t chunk, const Result<ChunkRef>& result) {
-  const std::vector<uint64_t> pages = std::move(waiting_.extract(chunk).mapped());
   if (!result) {
-    context_.host.fail_closed(pages.front(), result.error());
+    context_.host.fail_closed(waiting_.extract(chunk).mapped().front(), result.error());
     return;
   }
   hold(chunk, *result);
+  serve_waiting(chunk, (*result)->ciphertext());
+}
+
+void PageFiller::serve_waiting(uint32_t chunk, SealedPages sealed) {
+  const std::vector<uint64_t> pages = std::move(waiting_.extract(chunk).mapped());
   for (const uint64_t page : pages) {
-    if (context_.memory.is_removed(page)) {
+    const PageLocation location = context_.image.map().locate(page);
+    if (context_.memory.is_removed(page) || !sealed.has(location.slot)) {
       fault(page);
     } else {
-      serve(page, context_.image.map().locate(page), **result);
+      serve(page, location, sealed);
     }
   }
 }

@@ -3,10 +3,14 @@
 // PageFiller: installs just the page that the guest asks for or, besides, its neighbours. Chunks
 // stay as ciphertext while they are wanted; a fault whose chunk is held costs one page's decryption
 // and one install, with no lock, no allocation and no clock. The thrifty way where guests touch
-// little of what their chunks hold.
+// little of what their chunks hold: so where neighbours come along, and the source can, only they
+// are fetched of a chunk, and all of it only when that was not enough.
 #pragma once
 
+#include <array>
 #include <deque>
+#include <optional>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -39,11 +43,23 @@ class PageFiller final : public Filler {
  private:
   using Offer = std::pair<uint32_t, ChunkRef>;
 
-  void serve(uint64_t page, const PageLocation& location, const Chunk& chunk);
-  void serve_neighbours(uint64_t page, uint32_t chunk, ByteSpan ciphertext);
+  // The pages of one chunk that are near a page of its, itself among them.
+  struct Window {
+    std::array<SlotRun, kInstallBatchPages> storage;
+    size_t count = 0;
+    std::span<const SlotRun> runs() const { return std::span(storage).first(count); }
+    PageRun slots() const;
+  };
+  Window window_of(uint64_t page, uint32_t chunk) const;
+
+  void serve(uint64_t page, const PageLocation& location, SealedPages sealed);
   void fault_absent(uint64_t page, const PageLocation& location);
+  void fetch_chunk(uint32_t chunk);
+  bool fetch_part(uint64_t page, uint32_t chunk);
   void hold(uint32_t chunk, ChunkRef ref);
   void arrive(uint32_t chunk, const Result<ChunkRef>& result);
+  void arrive_part(uint32_t chunk, const std::optional<ChunkPart>& part);
+  void serve_waiting(uint32_t chunk, SealedPages sealed);
 
   FillContext context_;
   const PageFillOptions options_;
@@ -52,6 +68,7 @@ class PageFiller final : public Filler {
   std::deque<uint32_t> order_;          // of the held ones, oldest first
   Guarded<std::vector<Offer>> offers_;  // looked at when a chunk is missing
   std::unordered_map<uint32_t, std::vector<uint64_t>> waiting_;  // pages by the chunk on its way
+  std::vector<uint8_t> parts_;  // by chunk number: how many were asked for
 };
 
 }  // namespace thaw

@@ -3,9 +3,6 @@
 
 #include <algorithm>
 #include <array>
-
-#include "thaw/chunk/sealed_chunk.h"
-
 namespace thaw {
 namespace {
 
@@ -14,8 +11,8 @@ namespace {
 // of its time.
 class Batch {
  public:
-  Batch(GuestMemory& memory, ByteSpan ciphertext, Scratch& scratch, Wake wake)
-      : memory_(memory), ciphertext_(ciphertext), scratch_(scratch), wake_(wake) {}
+  Batch(GuestMemory& memory, SealedPages sealed, Scratch& scratch, Wake wake)
+      : memory_(memory), sealed_(sealed), scratch_(scratch), wake_(wake) {}
 
   uint32_t room() const { return static_cast<uint32_t>(kInstallBatchPages) - pages_; }
   bool continues(uint32_t slot) const { return pages_ == 0 || slot == slot_ + pages_; }
@@ -28,7 +25,7 @@ class Batch {
 
   PlaceResult flush() {
     if (pages_ == 0) return {};
-    decrypt_pages(scratch_.cipher, ciphertext_, slot_, pages_, scratch_.plain.data());
+    decrypt_pages(scratch_.cipher, sealed_, slot_, pages_, scratch_.plain.data());
     const GatePass pass(memory_.gate());
     for (size_t i = 0; i < count_; ++i) {
       const SlotRun& piece = pieces_[i];
@@ -44,7 +41,7 @@ class Batch {
 
  private:
   GuestMemory& memory_;
-  const ByteSpan ciphertext_;
+  const SealedPages sealed_;
   Scratch& scratch_;
   const Wake wake_;
   uint32_t slot_ = 0;
@@ -55,9 +52,9 @@ class Batch {
 
 }  // namespace
 
-PlaceResult install_slots(GuestMemory& memory, ByteSpan ciphertext, std::span<const SlotRun> runs,
+PlaceResult install_slots(GuestMemory& memory, SealedPages sealed, std::span<const SlotRun> runs,
                           Scratch& scratch, Wake wake) {
-  Batch batch(memory, ciphertext, scratch, wake);
+  Batch batch(memory, sealed, scratch, wake);
   for (const SlotRun& run : runs) {
     // Pages that are present need no decryption either, so absent stretches are found first. What
     // changes in between is seen again inside the gate.

@@ -7,16 +7,17 @@
 #include <span>
 
 #include "thaw/base/bytes.h"
+#include "thaw/chunk/sealed_chunk.h"
 #include "thaw/resume/guest_memory.h"
 #include "thaw/resume/scratch.h"
 #include "thaw/resume/strategy.h"
 
 namespace thaw {
 
-/// Installs the pages of `runs`, in order of slot, leaving out those that are present or removed.
-/// `scratch` has at least kInstallBatchPages pages and its cipher the chunk's key. Passes the
-/// install gate itself, a batch at a time.
-PlaceResult install_slots(GuestMemory& memory, ByteSpan ciphertext, std::span<const SlotRun> runs,
+/// Installs the pages of `runs`, which are among `sealed`, in order of slot, leaving out those that
+/// are present or removed. `scratch` has at least kInstallBatchPages pages and its cipher the
+/// chunk's key. Passes the install gate itself, a batch at a time.
+PlaceResult install_slots(GuestMemory& memory, SealedPages sealed, std::span<const SlotRun> runs,
                           Scratch& scratch, Wake wake = Wake::kYes);
 
 /// The same from plaintext, whose pages the slots count.

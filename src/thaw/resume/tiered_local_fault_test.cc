@@ -86,6 +86,40 @@ TEST_F(TieredLocalFaultTest, RottenBitsInTheFileAreFoundAndFetchedAgain) {
   expect_healed();
 }
 
+// Page by page with neighbours, a fault reads a part of its chunk; the chunk as a whole where the
+// guest comes back to it or the part is damaged.
+TEST_F(TieredLocalFaultTest, PartsOfChunksAreRightAndRottenOnesAreFetchedWhole) {
+  constexpr uint32_t kRotten = 12;
+  PageServerOptions around;
+  around.session.fill = Fill::kAround;
+  warm(*snapshot_, with_local());
+  flip_bits(kRotten, geometry_for(kCacheBytes, kChunkBytes)->header_bytes() + 100);
+  open_tiers(with_local());
+  expect_restored(*snapshot_, {}, around);
+  EXPECT_GT(local().parts, 0u);
+  EXPECT_EQ(cache().corrupt, kRotten);
+  EXPECT_EQ(origin_gets(), kRotten);
+  stack_->finish_fills();
+  count_anew();
+  expect_restored(*snapshot_, {}, around);
+  EXPECT_EQ(origin_gets(), 0u);
+}
+
+TEST_F(TieredLocalFaultTest, AFileThatIsCutWhilePartsAreReadIsLeft) {
+  PageServerOptions around;
+  around.session.fill = Fill::kAround;
+  warm(*snapshot_, with_local());
+  open_tiers(with_local());
+  expect_restored(
+      *snapshot_,
+      [this] {
+        EXPECT_TRUE(wait_until([this] { return local().parts > 3; }));
+        EXPECT_EQ(::truncate(cache_path().c_str(), 0), 0);
+      },
+      around);
+  EXPECT_EQ(cache().corrupt + cache().read_errors, origin_gets());
+}
+
 TEST_F(TieredLocalFaultTest, RottenHeadersAreChunksThatAreNotThere) {
   constexpr uint32_t kRotten = 7;
   warm(*snapshot_, with_local());

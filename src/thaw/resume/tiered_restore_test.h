@@ -68,6 +68,12 @@ class Turnstile final : public ChunkSource {
     });
     if (passes) below_.fetch(request, counted(request, std::move(done)));
   }
+  /// Passes if no fetch would be held.
+  bool fetch_part(const ChunkRequest& request, PageRun part, PartCompletion done) override {
+    const bool passes =
+        state_.with([](const State& state) { return state.passes_max == UINT64_MAX; });
+    return passes && below_.fetch_part(request, part, std::move(done));
+  }
   void promote(const ChunkId& id) override { below_.promote(id); }
   std::string describe() const override { return "turnstile -> " + below_.describe(); }
 
@@ -359,9 +365,9 @@ class TieredRestoreTest : public testing::Test {
     return restored;
   }
   /// The same, and every byte must be right.
-  void expect_restored(const TieredSnapshot& snapshot,
-                       const std::function<void()>& meanwhile = {}) {
-    const Restored restored = restore(snapshot, meanwhile);
+  void expect_restored(const TieredSnapshot& snapshot, const std::function<void()>& meanwhile = {},
+                       const PageServerOptions& options = {}) {
+    const Restored restored = restore(snapshot, meanwhile, options);
     EXPECT_TRUE(restored.vmm.passed()) << restored.vmm.describe();
     EXPECT_TRUE(restored.outcome) << restored.outcome.error().message;
     ASSERT_TRUE(restored.vmm.report);
