@@ -75,6 +75,8 @@ class ResumeBench {
   double present_ms(size_t function);
 
  private:
+  /// Nothing if a chunk was not where it was said to be: then this was no resume from that tier.
+  std::optional<ResumeFigure> try_session(size_t function, const SessionRun& run);
   // Tiers are opened before the VMM begins: a worker has them open.
   TierStack& stack_of(BenchTier tier);
   std::unique_ptr<TierStack> make_stack(const TierOptions& options);
