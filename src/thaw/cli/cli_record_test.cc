@@ -382,8 +382,7 @@ TEST_F(RecordMountTest, AnUnmountEndsTheRecordingInGoodOrderAndASignalDoesNot) {
   const auto server = record({"--mount", mountpoint()});
   ASSERT_EQ(event_of(*server)["event"], "mounted");
   touch(reads(20, 12));
-  ThawProcess umount("/bin/umount", {mountpoint()}, environment_, file("umount"));
-  EXPECT_EQ(umount.wait().exit_code, 0);
+  unmount(mountpoint());
   EXPECT_EQ(event_of(*server)["end"], "guest_left");
   EXPECT_EQ(server->wait().exit_code, 0);
   const std::string before = text_of(working_set());

@@ -229,8 +229,7 @@ TEST_F(MountTest, ShowsTheSnapshotsUntilASignal) {
 TEST_F(MountTest, EndsWithAnUnmount) {
   const auto server = start({"mount", mountpoint()});
   ASSERT_THAT(server->read_line().value_or(""), HasSubstr("mounted: tenant default"));
-  ThawProcess umount("/bin/umount", {mountpoint()}, environment_, file("umount"));
-  EXPECT_EQ(umount.wait().exit_code, 0);
+  unmount(mountpoint());
   EXPECT_EQ(server->wait().exit_code, 0);
 }
 

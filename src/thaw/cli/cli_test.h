@@ -159,6 +159,18 @@ class CliTest : public testing::Test {
     return std::make_unique<ThawProcess>(THAW_BINARY, std::move(arguments), environment_,
                                          file("stderr"));
   }
+  /// As an operator does it: again while it is busy, which anybody who looks at all mounts of this
+  /// machine makes it for a moment (another test that copies them into a namespace of its own).
+  void unmount(const std::string& mountpoint) const {
+    constexpr int kBusy = 32;  // umount(8)
+    int exit_code = kBusy;
+    for (int i = 0; i < 100 && exit_code == kBusy; ++i) {
+      if (i > 0) ::usleep(100'000);
+      exit_code =
+          ThawProcess("/bin/umount", {mountpoint}, environment_, file("umount")).wait().exit_code;
+    }
+    EXPECT_EQ(exit_code, 0) << text_of(file("umount"));
+  }
   /// Runs it and fails the test unless it succeeds and prints one JSON object, which is returned.
   Json run_json(std::vector<std::string> arguments) {
     arguments.push_back("--json");

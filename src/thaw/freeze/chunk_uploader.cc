@@ -15,7 +15,7 @@ ChunkUploader::ChunkUploader(ObjectStore& store, uint64_t root_id, const UploadL
       limits_(limits),
       error_(error),
       group_put_(std::move(group_put)) {
-  CHECK(limits.group_chunks_max > 0 && limits.threads > 0);
+  CHECK(limits.group_chunks_max > 0 && limits.group_bytes_max > 0 && limits.threads > 0);
   for (unsigned i = 0; i < limits.threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
@@ -24,14 +24,9 @@ ChunkUploader::~ChunkUploader() { close_and_join(); }
 void ChunkUploader::add(SealedChunk chunk) {
   {
     const MutexLock lock(mutex_);
-    state_.filling_bytes += chunk.bytes;
-    state_.filling.push_back(std::move(chunk));
-    if (state_.filling.size() < limits_.group_chunks_max &&
-        state_.filling_bytes < limits_.group_bytes_max) {
-      return;
-    }
-    state_.full.push_back(std::exchange(state_.filling, {}));
-    state_.filling_bytes = 0;
+    state_.waiting_bytes += chunk.bytes;
+    state_.waiting.push_back(std::move(chunk));
+    if (state_.waiting_bytes < limits_.group_bytes_min) return;
   }
   ready_.notify_one();
 }
@@ -45,7 +40,6 @@ UploadStats ChunkUploader::finish() {
 void ChunkUploader::close_and_join() {
   {
     const MutexLock lock(mutex_);
-    if (!state_.filling.empty()) state_.full.push_back(std::exchange(state_.filling, {}));
     state_.closing = true;
   }
   ready_.notify_all();
@@ -54,18 +48,25 @@ void ChunkUploader::close_and_join() {
 }
 
 void ChunkUploader::run() {
-  while (true) {
-    Group group;
-    {
-      MutexLock lock(mutex_);
-      while (state_.full.empty() && !state_.closing) lock.wait(ready_);
-      if (state_.full.empty()) return;
-      group = std::move(state_.full.front());
-      state_.full.pop_front();
-    }
+  for (Group group = next_group(); !group.empty(); group = next_group()) {
     // A dropped group gives its buffers back all the same, so nobody waits for them in vain.
     if (!error_.failed()) put(group);
   }
+}
+
+ChunkUploader::Group ChunkUploader::next_group() {
+  MutexLock lock(mutex_);
+  while (state_.waiting_bytes < limits_.group_bytes_min && !state_.closing) lock.wait(ready_);
+  Group group;
+  size_t bytes = 0;
+  while (!state_.waiting.empty() && group.size() < limits_.group_chunks_max &&
+         bytes < limits_.group_bytes_max) {
+    bytes += state_.waiting.front().bytes;
+    group.push_back(std::move(state_.waiting.front()));
+    state_.waiting.pop_front();
+  }
+  state_.waiting_bytes -= bytes;
+  return group;
 }
 
 void ChunkUploader::put(const Group& group) {

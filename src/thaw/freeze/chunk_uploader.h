@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ChunkUploader: puts sealed chunks into the store in groups, on threads of its own, so that a
-// group's sync runs while the next one is sealed.
+// ChunkUploader: puts sealed chunks into the store in groups, on threads of its own, while others
+// are sealed. A group is what came while its thread put the one before (group commit): small where
+// the store is fast, so that little is left to do when the last chunk is sealed; large where each
+// call is slow, as a sync of a disk is.
 #pragma once
 
 #include <condition_variable>
@@ -33,13 +35,15 @@ struct UploadStats {
 };
 
 struct UploadLimits {
+  /// What is worth a call before the last chunk has come.
+  size_t group_bytes_min = 0;
   size_t group_chunks_max = 0;
-  size_t group_bytes_max = 0;
+  size_t group_bytes_max = 0;  // a chunk that goes beyond is the group's last
   unsigned threads = 1;
 };
 
 /// add() may be called from many threads. Chunks that wait are bounded by the pool their buffers
-/// come from, which must have at least `group_chunks_max` buffers. Borrows the store and `error`.
+/// come from, which must have room for `group_bytes_min`. Borrows the store and `error`.
 class ChunkUploader {
  public:
   /// `group_put` is called after each group that was put, never on two threads at once. A failed
@@ -60,14 +64,15 @@ class ChunkUploader {
  private:
   using Group = std::vector<SealedChunk>;
   struct State {
-    Group filling;
-    size_t filling_bytes = 0;
-    std::deque<Group> full;
+    std::deque<SealedChunk> waiting;
+    size_t waiting_bytes = 0;
     bool closing = false;
     UploadStats stats;
   };
 
   void run();
+  /// The next group; empty when all is put.
+  Group next_group();
   void put(const Group& group);
   void close_and_join();
 

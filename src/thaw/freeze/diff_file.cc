@@ -68,19 +68,19 @@ Result<void> require_holes_known(int fd, std::span<const DataExtent> extents, ui
 }  // namespace
 
 Result<std::unique_ptr<ImageFile>> open_diff(const std::string& path, uint64_t memory_bytes) {
-  ASSIGN_OR_RETURN(const Fd fd, open_file(path, O_RDONLY));
-  ASSIGN_OR_RETURN(const uint64_t bytes, file_size(fd.get(), path));
-  if (bytes != memory_bytes) {
-    return fail(ErrorCode::kInvalid,
-                path + " has " + std::to_string(bytes) + " bytes and the parent's memory has " +
-                    std::to_string(memory_bytes) +
-                    "; a diff has the full size of the memory: give the diff of this VM, or its "
-                    "own parent");
-  }
-  ASSIGN_OR_RETURN(const std::vector<DataExtent> extents, data_extents(fd.get(), bytes, path));
-  TRY(whole_pages_of(extents, bytes, path));
-  TRY(require_holes_known(fd.get(), extents, bytes, path));
-  return ImageFile::open(path, ImageKind::kMemory);
+  const auto check = [&](int fd, std::span<const DataExtent> extents,
+                         uint64_t bytes) -> Result<void> {
+    if (bytes != memory_bytes) {
+      return fail(ErrorCode::kInvalid,
+                  path + " has " + std::to_string(bytes) + " bytes and the parent's memory has " +
+                      std::to_string(memory_bytes) +
+                      "; a diff has the full size of the memory: give the diff of this VM, or its "
+                      "own parent");
+    }
+    TRY(whole_pages_of(extents, bytes, path));
+    return require_holes_known(fd, extents, bytes, path);
+  };
+  return ImageFile::open(path, ImageKind::kMemory, check);
 }
 
 Result<PageRuns> whole_pages_of(std::span<const DataExtent> extents, uint64_t bytes,

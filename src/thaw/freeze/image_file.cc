@@ -8,7 +8,6 @@
 #include <cerrno>
 
 #include "thaw/base/check.h"
-#include "thaw/sys/file_io.h"
 
 namespace thaw {
 namespace {
@@ -46,13 +45,15 @@ std::vector<PageRun> pages_of(const std::vector<DataExtent>& extents) {
 
 }  // namespace
 
-Result<std::unique_ptr<ImageFile>> ImageFile::open(const std::string& path, ImageKind kind) {
+Result<std::unique_ptr<ImageFile>> ImageFile::open(const std::string& path, ImageKind kind,
+                                                   const ExtentCheck& check) {
   ASSIGN_OR_RETURN(Fd fd, open_file(path, O_RDONLY));
   std::unique_ptr<ImageFile> file(new ImageFile(path, std::move(fd)));
   ASSIGN_OR_RETURN(file->version_, file->version_now());
   TRY(validate_size(file->bytes(), kind, path));
   ASSIGN_OR_RETURN(const std::vector<DataExtent> extents,
                    data_extents(file->fd_.get(), file->bytes(), path));
+  if (check) TRY(check(file->fd_.get(), extents, file->bytes()));
   file->data_runs_ = pages_of(extents);
   // Advice: a refusal changes nothing but the readahead.
   ::posix_fadvise(file->fd_.get(), 0, 0, POSIX_FADV_SEQUENTIAL);

@@ -5,6 +5,7 @@
 // under a mapping kills the process, one that shrinks under pread is an error.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,15 +13,21 @@
 #include "thaw/freeze/image_source.h"
 #include "thaw/image/manifest.h"
 #include "thaw/sys/fd.h"
+#include "thaw/sys/file_io.h"
 
 namespace thaw {
 
 /// Immutable once open, so callable from many threads.
 class ImageFile final : public ImageSource {
  public:
+  /// A look at what data and what holes an open file of `bytes` bytes has; its error is open()'s.
+  using ExtentCheck =
+      std::function<Result<void>(int fd, std::span<const DataExtent> extents, uint64_t bytes)>;
+
   /// kNotFound if there is no such file; kInvalid if it is above 16 TiB, or if it is memory and
-  /// empty or not a whole number of pages.
-  static Result<std::unique_ptr<ImageFile>> open(const std::string& path, ImageKind kind);
+  /// empty or not a whole number of pages; what `check` says.
+  static Result<std::unique_ptr<ImageFile>> open(const std::string& path, ImageKind kind,
+                                                 const ExtentCheck& check = {});
 
   const std::string& describe() const override { return path_; }
   uint64_t bytes() const override { return version_.bytes; }

@@ -38,10 +38,11 @@ class Sealers {
         ledger_(&ledger),
         cursor_(job.images, job.chunk_bytes / kPageBytes),
         pool_(kCiphertextBytesMax / job.chunk_bytes, job.chunk_bytes),
-        uploader_(store, job.root_id,
-                  {std::min<size_t>(kGroupChunksMax, kGroupBytesMax / job.chunk_bytes),
-                   kGroupBytesMax, kUploadThreads},
-                  error_, job.group_put) {}
+        uploader_(
+            store, job.root_id,
+            {kGroupBytesMin, std::min<size_t>(kGroupChunksMax, kGroupBytesMax / job.chunk_bytes),
+             kGroupBytesMax, kUploadThreads},
+            error_, job.group_put) {}
 
   Result<SealStats> run() {
     const unsigned count =

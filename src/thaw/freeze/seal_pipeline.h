@@ -30,7 +30,9 @@ namespace thaw {
 /// 4 MiB that allows 8 sealers of two windows each and 20 ciphertext buffers.
 inline constexpr uint64_t kPlaintextBytesMax = 64 * kMiB;
 inline constexpr uint64_t kCiphertextBytesMax = 80 * kMiB;
-/// What is put with one call. A group is sealed while others are put, so the pool holds several.
+/// What is put with one call. Chunks are sealed while others are put, so the pool holds several
+/// groups.
+inline constexpr uint64_t kGroupBytesMin = 2 * kMiB;
 inline constexpr uint64_t kGroupBytesMax = 16 * kMiB;
 inline constexpr size_t kGroupChunksMax = 256;
 inline constexpr unsigned kUploadThreads = 2;

@@ -8,6 +8,7 @@
 #include "thaw/base/check.h"
 #include "thaw/freeze/snapshot_composer.h"
 #include "thaw/freeze/stored_image.h"
+#include "thaw/image/page_runs.h"
 #include "thaw/store/stored_page_digests.h"
 #include "thaw/store/stored_working_set.h"
 
@@ -120,14 +121,16 @@ class ChildWriter {
         stored_, StoredImage::open(catalog_.store(), parent_.manifest, *before, options_.threads));
     open_digests(before->map);
     begin(memory, images);
-    ASSIGN_OR_RETURN(const DirtyPages dirty, find_dirty(memory, before->map));
+    ASSIGN_OR_RETURN(const DirtyPages found, find_dirty(memory, before->map));
     step("opened");
 
-    ASSIGN_OR_RETURN(ComposedSnapshot composed, compose(memory, images, dirty));
+    ASSIGN_OR_RETURN(ComposedSnapshot composed, compose(memory, images, found));
     TRY(memory.source->check_unchanged());
     for (const SourceImage& image : images) TRY(image.source->check_unchanged());
     step("chunks_done");
-    TRY(publish(name, composed, unite(dirty.changed, dirty.cleared), before->map.page_count()));
+    const PageRuns dirty =
+        count_dirty(found, before->map, composed.manifest.find(ImageKind::kMemory)->map);
+    TRY(publish(name, composed, dirty, before->map.page_count()));
 
     FreezeStats& stats = result_.freeze.stats;
     stats.data_bytes = composed.sealed.data_pages * kPageBytes;
@@ -159,11 +162,11 @@ class ChildWriter {
     }
   }
 
-  /// Candidates are looked at once; what is found dirty is counted when it is sealed.
+  /// Candidates are looked at once, if at all; what is found dirty is counted when it is sealed.
   void begin(const ChildMemory& memory, std::span<const SourceImage> images) {
     uint64_t bytes = memory.source->bytes();
     result_.candidate_pages = count_pages(*memory.candidates);
-    uint64_t work = result_.candidate_pages * kPageBytes;
+    uint64_t work = memory.trusted ? 0 : result_.candidate_pages * kPageBytes;
     for (const SourceImage& image : images) {
       bytes += image.source->bytes();
       work += count_pages(image.source->data_runs()) * kPageBytes;
@@ -173,31 +176,45 @@ class ChildWriter {
     progress_.bytes_done = 0;
   }
 
+  /// What is trusted is not read for it: a page of data that is zero counts as changed here, and is
+  /// left out when it is sealed.
   Result<DirtyPages> find_dirty(const ChildMemory& memory, const PageMap& before) {
+    if (memory.trusted) {
+      result_.by = DirtyBy::kExtents;
+      const PageRuns holes = subtract(*memory.candidates, memory.source->data_runs());
+      return DirtyPages{intersect(*memory.candidates, memory.source->data_runs()),
+                        intersect(holes, data_pages_of(before))};
+    }
     ASSIGN_OR_RETURN(const SecretBytes domain_secret, keys_.domain_secret());
     const SecretBytes key = derive_page_digest_key(domain_secret);
     MakeComparer comparer;
-    if (memory.trusted) {
-      result_.by = DirtyBy::kExtents;
-    } else if (digests_) {
+    if (digests_) {
       result_.by = DirtyBy::kDigests;
       comparer = compare_digests(*digests_, before, key);
     } else {
       result_.by = DirtyBy::kComparison;
       comparer = compare_pages(*stored_);
     }
-    ASSIGN_OR_RETURN(DirtyPages dirty, find_dirty_pages(*memory.source, *memory.candidates, before,
-                                                        comparer, options_.threads, progress_));
-    result_.changed_pages = count_pages(dirty.changed);
-    result_.cleared_pages = count_pages(dirty.cleared);
-    return dirty;
+    return find_dirty_pages(*memory.source, *memory.candidates, before, comparer, options_.threads,
+                            progress_);
+  }
+
+  /// Once each page was read: those that differ from the parent's.
+  PageRuns count_dirty(const DirtyPages& found, const PageMap& before, const PageMap& now) {
+    const PageRuns looked_at = unite(found.changed, found.cleared);
+    const PageRuns data = data_pages_of(now);
+    const PageRuns changed = intersect(looked_at, data);
+    const PageRuns cleared = subtract(intersect(looked_at, data_pages_of(before)), data);
+    result_.changed_pages = count_pages(changed);
+    result_.cleared_pages = count_pages(cleared);
+    return unite(changed, cleared);
   }
 
   Result<ComposedSnapshot> compose(const ChildMemory& memory, std::span<const SourceImage> images,
                                    const DirtyPages& dirty) {
     LayoutPlan plan = plan_diff(parent_.manifest, dirty.changed, dirty.cleared);
     result_.moved_pages = plan.moved_pages;
-    progress_.bytes_total += (result_.changed_pages + plan.moved_pages) * kPageBytes;
+    progress_.bytes_total += (count_pages(dirty.changed) + plan.moved_pages) * kPageBytes;
     const OverlayImage source(*stored_, *memory.source, dirty.changed);
     Composition composition;
     composition.root_id = parent_.target.root_id;
