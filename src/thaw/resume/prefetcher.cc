@@ -15,7 +15,7 @@ constexpr uint32_t kZeroRunsPerStep = 64;
 
 // From a disk or a zone a whole plan comes in less, and fetching what may never be asked for would
 // take more from the guest than it gives; from an origin the first chunk alone takes longer.
-constexpr std::chrono::milliseconds kIdleLimit{20};
+constexpr std::chrono::milliseconds kIdleLimit{10};
 
 }  // namespace
 
