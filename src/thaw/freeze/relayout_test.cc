@@ -27,15 +27,6 @@ using testing::HasSubstr;
 
 constexpr uint32_t kChunkBytes = kChunkBytesMin;  // four pages
 
-/// A working set of `pages` in this order, recorded once.
-void record(LayoutFixture& fixture, std::string_view name, const std::vector<uint32_t>& pages) {
-  const NameTarget target = fixture.target(name);
-  WorkingSet set;
-  set.manifest = target.manifest;
-  set.recordings.push_back(recording_of(pages));
-  ASSERT_TRUE(put_working_set(fixture.catalog, fixture.keys, target, set));
-}
-
 std::set<std::string> chunk_names(const Manifest& manifest) {
   std::set<std::string> names;
   for (const ChunkEntry& chunk : manifest.clear.chunks) names.insert(chunk.id.hex());
@@ -62,7 +53,7 @@ RC_GTEST_PROP(Relayout, AnyLayoutHasTheSameBytesAndLinearHasTheSameChunksAgain, 
   std::iota(order.begin(), order.end(), 0u);
   std::ranges::shuffle(order, random);
   order.resize(*rc::gen::inRange<uint32_t>(0, pages + 1));
-  record(fixture, "snap", order);
+  fixture.record("snap", order);
 
   RelayoutOptions options;
   options.plan.stages = {4, 32};
@@ -125,7 +116,7 @@ TEST_F(RelayoutTest, HotChunksComeFirstStageAfterStage) {
     order.push_back(chunk * 16 + 9);
     order.push_back(chunk * 16 + 3);
   }
-  record(fixture_, "snap", order);
+  fixture_.record("snap", order);
   RelayoutOptions options;
   options.plan.stages = {8, 16};
   options.plan.skirt_pages = 0;
@@ -154,7 +145,7 @@ TEST_F(RelayoutTest, HotChunksComeFirstStageAfterStage) {
 }
 
 TEST_F(RelayoutTest, TheNeighboursOfRecordedPagesFollowTheHotChunks) {
-  record(fixture_, "snap", {100, 40});
+  fixture_.record("snap", {100, 40});
   RelayoutOptions options;
   options.plan.skirt_pages = 2;
   const auto result = fixture_.relayout("snap", options);
@@ -179,7 +170,7 @@ TEST_F(RelayoutTest, AChunkHardlyInUseIsGivenUp) {
   std::vector<uint32_t> order;
   for (uint32_t i = 0; i < 13; ++i) order.push_back(2 * 16 + i);
   for (uint32_t i = 0; i < 12; ++i) order.push_back(5 * 16 + i);
-  record(fixture_, "snap", order);
+  fixture_.record("snap", order);
   const Manifest before = fixture_.load("snap");
   RelayoutOptions options;
   options.plan.skirt_pages = 0;
@@ -230,7 +221,7 @@ TEST_F(RelayoutTest, WithoutMemoryItIsRefused) {
 }
 
 TEST_F(RelayoutTest, ACorruptChunkThatMustBeReadStopsIt) {
-  record(fixture_, "snap", {33});
+  fixture_.record("snap", {33});
   const Manifest before = fixture_.load("snap");
   const NameTarget target = fixture_.target("snap");
   const std::string key = chunk_key(1, before.clear.chunks[2].id);
@@ -245,7 +236,7 @@ TEST_F(RelayoutTest, ACorruptChunkThatMustBeReadStopsIt) {
 }
 
 TEST_F(RelayoutTest, ANameThatMovedMeanwhileIsLeftAlone) {
-  record(fixture_, "snap", {1, 2, 3});
+  fixture_.record("snap", {1, 2, 3});
   RelayoutOptions options;
   options.on_step = [&](std::string_view step) {
     if (step != "chunks_done") return;
@@ -260,7 +251,7 @@ TEST_F(RelayoutTest, ANameThatMovedMeanwhileIsLeftAlone) {
 }
 
 TEST_F(RelayoutTest, CancelledItChangesNothing) {
-  record(fixture_, "snap", {1, 2, 3});
+  fixture_.record("snap", {1, 2, 3});
   const NameTarget target = fixture_.target("snap");
   Progress progress;
   progress.cancel = true;
@@ -286,7 +277,7 @@ TEST(RelayoutCrash, KilledAtAnyStepTheSnapshotIsWhole) {
     FreezeOptions freeze_options;
     freeze_options.chunk_bytes = kChunkBytes;
     ASSERT_TRUE(fixture.freeze_paths("snap", paths, freeze_options));
-    record(fixture, "snap", {9, 70, 3, 44, 45, 46, 1});
+    fixture.record("snap", {9, 70, 3, 44, 45, 46, 1});
     const NameTarget before = fixture.target("snap");
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);

@@ -3,8 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include "thaw/freeze/snapshot_verify.h"
+#include "thaw/store/dir_store.h"
 #include "thaw/store/stored_page_digests.h"
 #include "thaw/store/stored_working_set.h"
 #include "thaw/testing/layout_fixture.h"
@@ -363,6 +366,61 @@ TEST_F(SnapshotChildTest, ASourceThatChangesMeanwhileIsRefused) {
   ASSERT_FALSE(child);
   EXPECT_EQ(child.error().code, ErrorCode::kInvalid);
   EXPECT_FALSE(fixture_.has("child"));
+}
+
+TEST(SnapshotChildCrash, KilledAtAnyStepTheParentIsWholeAndItCanBeRepeated) {
+  const TempDir directory("/dev/shm");
+  const SourcePaths paths{directory.file("memory"), "", {}};
+  std::vector<PageTag> tags = busy_pages(100);
+  write_image(paths.memory, tags);
+  std::vector<PageTag> diff_tags(tags.size(), kHolePage);
+  for (const size_t page : {5u, 44u, 45u, 99u}) diff_tags[page] = tags[page] = 201;
+  diff_tags[70] = tags[70] = kZeroPage;
+  const std::string diff = directory.file("diff");
+  const std::string expected = directory.file("expected");
+  write_image(diff, diff_tags);
+  write_image(expected, tags);
+  for (const std::string step : {"opened", "group_put", "chunks_done", "manifest_put",
+                                 "working_set_put", "digests_put", "name_bound"}) {
+    SCOPED_TRACE(step);
+    const std::string store_path = directory.file("store-" + step);
+    const auto store = DirStore::create(store_path);
+    ASSERT_TRUE(store);
+    LayoutFixture fixture(**store);
+    FreezeOptions freeze_options;
+    freeze_options.chunk_bytes = kChunkPages * kPageBytes;
+    freeze_options.page_digests = true;
+    ASSERT_TRUE(fixture.freeze_paths("base", paths, freeze_options));
+    fixture.record("base", {9, 70, 3, 44, 45, 46, 1});
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      FreezeOptions options;
+      options.on_step = [&](std::string_view reached) {
+        if (reached == step) ::raise(SIGKILL);
+      };
+      (void)fixture.freeze_diff("child", "base", diff, {}, options);
+      ::_exit(0);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    const bool bound = step == "name_bound";
+    EXPECT_EQ(fixture.has("child"), bound);
+    EXPECT_EQ(fixture.bytes_of(fixture.load("base"), ImageKind::kMemory), whole_file(paths.memory));
+    const std::string name = bound ? "again" : "child";
+    const auto again = fixture.freeze_diff(name, "base", diff);
+    ASSERT_TRUE(again) << again.error().message;
+    // Nothing that was put is put again.
+    EXPECT_EQ(again->freeze.stats.chunks_created > 0, step == "opened");
+    EXPECT_EQ(fixture.bytes_of(fixture.load(name), ImageKind::kMemory), whole_file(expected));
+    for (const std::string& snapshot : {std::string("base"), name}) {
+      Progress progress;
+      const auto verdict = verify_snapshot(fixture.catalog, fixture.keys, snapshot, {}, progress);
+      ASSERT_TRUE(verdict);
+      EXPECT_TRUE(verdict->good());
+    }
+  }
 }
 
 TEST(FreezeHot, IsWhatARelayoutMakesOfIt) {

@@ -8,6 +8,7 @@
 
 #include "thaw/freeze/chunk_sweep.h"
 #include "thaw/image/manifest.h"
+#include "thaw/store/stored_page_digests.h"
 #include "thaw/store/stored_working_set.h"
 
 namespace thaw {
@@ -93,6 +94,19 @@ Result<void> verify_working_set(const Catalog& catalog, const KeyProvider& keys,
                        progress, verdict);
 }
 
+/// That they are intact and of this manifest. Whether they are right is for whoever sealed them:
+/// comparing needs the plaintext.
+void verify_page_digests(const Catalog& catalog, const KeyProvider& keys, const Manifest& manifest,
+                         SnapshotVerdict& verdict) {
+  const Image* const memory = manifest.find(ImageKind::kMemory);
+  if (memory == nullptr) return;
+  const Result<std::optional<PageDigests>> digests =
+      open_page_digests(catalog, keys, verdict.target, memory->map.data_pages());
+  if (digests) return;
+  verdict.bad.push_back(
+      {page_digests_key(verdict.target.root_id, verdict.target.manifest), digests.error()});
+}
+
 Result<SnapshotVerdict> verify_one(const Catalog& catalog, const KeyProvider& keys,
                                    std::string_view name, const VerifyOptions& options,
                                    GoodChunks& known, Progress& progress) {
@@ -105,6 +119,9 @@ Result<SnapshotVerdict> verify_one(const Catalog& catalog, const KeyProvider& ke
     TRY(verify_chunks(catalog.store(), manifest->clear, options, known, progress, verdict));
     if (verdict.good() || options.keep_going) {
       TRY(verify_working_set(catalog, keys, *manifest, options, known, progress, verdict));
+    }
+    if (verdict.good() || options.keep_going) {
+      verify_page_digests(catalog, keys, *manifest, verdict);
     }
   } else {
     verdict.bad.push_back({manifest_key(verdict.target.root_id, verdict.target.manifest),

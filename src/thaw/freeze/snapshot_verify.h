@@ -39,8 +39,8 @@ struct SnapshotVerdict {
   uint64_t chunks_bad = 0;
   uint64_t bytes_checked = 0;
   /// The bad objects in order, the manifest or else the lowest chunk first, what belongs to the
-  /// working set last; with keep_going at most
-  /// kSweepFailuresMax of them, else those found before it stopped.
+  /// working set and the page digests last; with keep_going at most kSweepFailuresMax chunks of
+  /// each, else those found before it stopped.
   std::vector<BadObject> bad;
   double seconds = 0;
 

@@ -198,6 +198,30 @@ TEST_F(VerifyTest, AWorkingSetAndItsPacksBelongToTheSnapshot) {
   EXPECT_EQ(bad_set.bad[0].key, working_set_key(target.root_id, target.manifest));
 }
 
+TEST_F(VerifyTest, PageDigestsBelongToTheSnapshot) {
+  const std::string path = directory_.file("memory");
+  write_image(path, busy_pages(64));
+  FreezeOptions options;
+  options.chunk_bytes = kChunkBytesMin;
+  options.page_digests = true;
+  ASSERT_TRUE(fixture_.freeze_paths("snap", {path, "", {}}, options));
+  EXPECT_TRUE(verdict("snap").good());
+
+  const NameTarget target = *fixture_.catalog.resolve(fixture_.keys.tenant(), "snap");
+  const std::string key = page_digests_key(target.root_id, target.manifest);
+  flip_bit(key);
+  const SnapshotVerdict bad = verdict("snap");
+  ASSERT_EQ(bad.bad.size(), 1u);
+  EXPECT_EQ(bad.bad[0].key, key);
+  EXPECT_THAT(bad.bad[0].error.message, HasSubstr(key));
+  EXPECT_EQ(bad.chunks_good, 16u);
+
+  // After a bad chunk it is looked at on request only.
+  flip_bit(key_of(fixture_.load("snap"), 3));
+  EXPECT_EQ(verdict("snap").bad.size(), 1u);
+  EXPECT_EQ(verdict("snap", {0, true}).bad.size(), 2u);
+}
+
 TEST_F(VerifyTest, TheListOfFailuresIsBoundedAndKeepsTheLowest) {
   std::vector<PageTag> tags;
   for (size_t i = 0; i < 1200; ++i) {  // 1,200 different chunks

@@ -16,6 +16,7 @@
 #include "thaw/freeze/snapshot_child.h"
 #include "thaw/freeze/snapshot_export.h"
 #include "thaw/image/working_set.h"
+#include "thaw/store/stored_working_set.h"
 #include "thaw/testing/freeze_fixture.h"
 
 namespace thaw {
@@ -58,6 +59,14 @@ struct LayoutFixture : FreezeFixture {
     const Manifest manifest = load(name);
     Progress progress;
     return thaw::relayout(catalog, keys, name, target(name), manifest, options, progress);
+  }
+
+  /// A working set of `pages` in this order, recorded once.
+  void record(std::string_view name, const std::vector<uint32_t>& pages) {
+    WorkingSet set;
+    set.manifest = target(name).manifest;
+    set.recordings.push_back(recording_of(pages));
+    CHECK(put_working_set(catalog, keys, target(name), set));
   }
 
   /// A child of `parent` from a diff file.
