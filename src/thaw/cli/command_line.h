@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The command line: verbs, options and help, parsed here and nowhere else.
+// The command line: the verbs of declare_verbs.h, parsed here and nowhere else.
 #pragma once
 
 #include <cstdio>

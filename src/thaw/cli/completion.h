@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Completion: a bash script from a description of the commands, which command_line.cc derives from
+// Completion: a bash script from a description of the commands, which command_tree.h derives from
 // the parser, so that neither can know a word that the other does not.
 #pragma once
 
