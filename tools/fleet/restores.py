@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Restores: page servers on the worker, and fake VMMs that resume from them without a pause and compare
+"""Restores: page servers on the worker, and replay VMMs that resume from them without a pause and compare
 every byte with the image that was frozen."""
 
 import json
@@ -35,7 +35,7 @@ class Restore:
 
 @dataclass
 class Guest:
-    """What every fake VMM is: the program, the image it compares with, and the seed of its touches."""
+    """What every replay VMM is: the program, the image it compares with, and the seed of its touches."""
 
     program: Path
     image: Path

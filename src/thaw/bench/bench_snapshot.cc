@@ -122,14 +122,14 @@ std::vector<ChunkRequest> BenchSnapshot::touched_chunks() const {
   return requests;
 }
 
-FakeVmmOptions BenchSnapshot::vmm() const {
-  FakeVmmOptions vmm = FakeVmmOptions::firecracker(Generation::kV1_12);
+ReplayVmmOptions BenchSnapshot::vmm() const {
+  ReplayVmmOptions vmm = ReplayVmmOptions::firecracker(Generation::kV1_12);
   vmm.image_path = options_.oracle_path;
   vmm.mapped_path = options_.plain_path;
   vmm.regions = {{bytes(), 0}};
-  vmm.touching.order = FakeTouching::Order::kTrace;
+  vmm.touching.order = ReplayTouching::Order::kTrace;
   vmm.touching.trace = trace_.measured;
-  vmm.touching.check = FakeTouching::Check::kAfterTrace;
+  vmm.touching.check = ReplayTouching::Check::kAfterTrace;
   return vmm;
 }
 

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "thaw/bench/function_trace.h"
+#include "thaw/replay/replay_vmm.h"
 #include "thaw/resume/resume_image.h"
 #include "thaw/store/catalog.h"
-#include "thaw/testing/fake_vmm.h"
 #include "thaw/testing/fixed_keys.h"
 #include "thaw/tier/chunk_source.h"
 
@@ -45,7 +45,7 @@ class BenchSnapshot {
   std::vector<ChunkRequest> touched_chunks() const;
 
   /// A VMM that replays the measured trace as fast as it can and compares every page afterwards.
-  FakeVmmOptions vmm() const;
+  ReplayVmmOptions vmm() const;
 
  private:
   void write_images() const;

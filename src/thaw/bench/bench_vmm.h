@@ -10,25 +10,25 @@
 #include <string>
 
 #include "thaw/base/check.h"
+#include "thaw/replay/replay_vmm.h"
 #include "thaw/resume/session.h"
 #include "thaw/resume/vmm_handshake.h"
 #include "thaw/sys/unix_socket.h"
-#include "thaw/testing/fake_vmm.h"
 
 namespace thaw {
 
 struct BenchVmm {
-  std::unique_ptr<FakeVmm> process;
+  std::unique_ptr<ReplayVmm> process;
   Handshake handshake;
   VmmPeer peer;
 };
 
-/// Starts a fake VMM and takes its handshake. Aborts on any failure: a benchmark has no other
+/// Starts a replay VMM and takes its handshake. Aborts on any failure: a benchmark has no other
 /// answer.
-inline BenchVmm connect_vmm(FakeVmmOptions options, uint64_t image_bytes) {
+inline BenchVmm connect_vmm(ReplayVmmOptions options, uint64_t image_bytes) {
   const Fd listener = *listen_unix(options.socket_path);
   BenchVmm vmm;
-  vmm.process = std::move(*FakeVmm::start(options));
+  vmm.process = std::move(*ReplayVmm::start(options));
   pollfd entry{listener.get(), POLLIN, 0};
   CHECK(::poll(&entry, 1, 60'000) == 1);
   vmm.peer.socket = Fd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));

@@ -51,21 +51,21 @@ std::vector<Comparison> compare_clones(ResumeBench& bench, const BenchScale& sca
   std::vector<double> extra_mib;
   for (size_t function = 0; function < std::min(bench.functions(), kFunctionsMax); ++function) {
     const BenchMount mount(bench.catalog(), bench.keys(), bench.memory_tier());
-    FakeVmmOptions options = bench.snapshot(function).vmm();
-    options.backing = FakeBacking::kPrivateFile;
+    ReplayVmmOptions options = bench.snapshot(function).vmm();
+    options.backing = ReplayBacking::kPrivateFile;
     options.mapped_path = mount.memory_of(bench.name(function));
     options.hold_before_exit = true;
-    std::vector<std::unique_ptr<FakeVmm>> clones;
+    std::vector<std::unique_ptr<ReplayVmm>> clones;
     double first = 0, all = 0, written = 0;
     for (int i = 0; i < count; ++i) {
-      clones.push_back(*FakeVmm::start(options));
-      CHECK(clones.back()->wait_for(FakeVmmEvent::Kind::kReport));
+      clones.push_back(*ReplayVmm::start(options));
+      CHECK(clones.back()->wait_for(ReplayVmmEvent::Kind::kReport));
       if (i == 0) first = proportional_bytes(clones[0]->pid(), options.mapped_path);
     }
     for (const auto& clone : clones) all += proportional_bytes(clone->pid(), options.mapped_path);
     for (const auto& clone : clones) {
       clone->proceed();
-      const FakeVmmResult& result = clone->wait();
+      const ReplayVmmResult& result = clone->wait();
       CHECK(result.passed());
       written = static_cast<double>(result.report->writes * kPageBytes);
     }

@@ -6,10 +6,10 @@
 #include "thaw/base/check.h"
 #include "thaw/bench/paired.h"
 #include "thaw/chunk/sealed_chunk.h"
+#include "thaw/replay/replay_vmm.h"
 #include "thaw/resume/page_server.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/testing/bare_handler.h"
-#include "thaw/testing/fake_vmm.h"
 #include "thaw/testing/memory_store.h"
 #include "thaw/testing/snapshot_fixture.h"
 #include "thaw/testing/temp_dir.h"
@@ -66,16 +66,16 @@ class FaultBench {
 
  private:
   std::vector<double> touch(int core, bool thread_id) {
-    FakeVmmOptions vmm = FakeVmmOptions::firecracker(Generation::kV1_12);
+    ReplayVmmOptions vmm = ReplayVmmOptions::firecracker(Generation::kV1_12);
     vmm.socket_path = dir_.file("sock");
     vmm.image_path = dir_.file("memory");
     vmm.regions = {{image_->memory().bytes, 0}};
-    vmm.touching.order = FakeTouching::Order::kPermutation;
-    vmm.touching.check = FakeTouching::Check::kAfterTrace;
+    vmm.touching.order = ReplayTouching::Order::kPermutation;
+    vmm.touching.check = ReplayTouching::Check::kAfterTrace;
     vmm.touching.cores = {core};
     vmm.thread_id = thread_id;
-    const auto process = *FakeVmm::start(vmm);
-    const FakeVmmResult& result = process->wait();
+    const auto process = *ReplayVmm::start(vmm);
+    const ReplayVmmResult& result = process->wait();
     CHECK(result.passed());
     const LatencySummary& latency = result.report->first_touch;
     return {static_cast<double>(latency.p50_ns), static_cast<double>(latency.p99_ns)};

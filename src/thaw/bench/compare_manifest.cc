@@ -86,17 +86,17 @@ double session_bytes(const Bytes& manifest, const KeyProvider& keys, int session
   WorkerPool workers(2, 4096);
   const auto stack = *TierStack::create(store, workers, {});
   struct Open {
-    std::unique_ptr<FakeVmm> process;
+    std::unique_ptr<ReplayVmm> process;
     std::unique_ptr<Session> session;
   };
   std::vector<Open> open;
   double before = 0;
   for (int i = 0; i <= sessions; ++i) {
     if (i == 1) before = resident_bytes();  // the first one pays for what all share
-    FakeVmmOptions options = FakeVmmOptions::firecracker(Generation::kV1_12);
+    ReplayVmmOptions options = ReplayVmmOptions::firecracker(Generation::kV1_12);
     options.socket_path = dir.file("sock");
     options.regions = {{kImageBytes, 0}};
-    options.touching.order = FakeTouching::Order::kNone;
+    options.touching.order = ReplayTouching::Order::kNone;
     options.hold_before_exit = true;
     BenchVmm vmm = connect_vmm(options, kImageBytes);
     auto session =

@@ -13,9 +13,9 @@
 #include "thaw/bench/bench_vmm.h"
 #include "thaw/bench/paired.h"
 #include "thaw/chunk/sealed_chunk.h"
+#include "thaw/replay/guest_thread.h"
 #include "thaw/store/dir_store.h"
 #include "thaw/sys/file_io.h"
-#include "thaw/testing/guest_thread.h"
 #include "thaw/testing/temp_dir.h"
 #include "thaw/tier/page_reader.h"
 #include "thaw/tier/stack.h"
@@ -62,7 +62,7 @@ class Burst {
 
   Figures ours() {
     const auto stack = make_stack();
-    std::vector<BenchVmm> vmms = connect(FakeTouching::Order::kTrace);
+    std::vector<BenchVmm> vmms = connect(ReplayTouching::Order::kTrace);
     std::vector<std::unique_ptr<Session>> sessions;
     std::vector<uint64_t> begun_ns;
     for (size_t i = 0; i < vmms.size(); ++i) {
@@ -74,13 +74,13 @@ class Burst {
                                          options, [] {}));
       vmms[i].process->proceed();
     }
-    for (BenchVmm& vmm : vmms) CHECK(vmm.process->wait_for(FakeVmmEvent::Kind::kTouched));
+    for (BenchVmm& vmm : vmms) CHECK(vmm.process->wait_for(ReplayVmmEvent::Kind::kTouched));
     std::vector<double> ms;
     uint64_t end_ns = 0;
     double bytes = 0;
     for (size_t i = 0; i < vmms.size(); ++i) {
       vmms[i].process->proceed();
-      const FakeVmmResult& result = vmms[i].process->wait();
+      const ReplayVmmResult& result = vmms[i].process->wait();
       CHECK(result.passed());
       end_ns = std::max(end_ns, result.report->touched_at_ns);
       ms.push_back(static_cast<double>(result.report->touched_at_ns - begun_ns[i]) / 1e6);
@@ -97,7 +97,7 @@ class Burst {
   }
 
   double bare_gb_per_s() {
-    std::vector<BenchVmm> vmms = connect(FakeTouching::Order::kNone);
+    std::vector<BenchVmm> vmms = connect(ReplayTouching::Order::kNone);
     struct Task {
       size_t resume;
       uint32_t chunk;
@@ -131,10 +131,10 @@ class Burst {
     return snapshot.image(Layout::kHot)->manifest().hot.chunks;
   }
 
-  std::vector<BenchVmm> connect(FakeTouching::Order order) const {
+  std::vector<BenchVmm> connect(ReplayTouching::Order order) const {
     std::vector<BenchVmm> vmms;
     for (size_t i = 0; i < resumes_; ++i) {
-      FakeVmmOptions options = of(i).vmm();
+      ReplayVmmOptions options = of(i).vmm();
       options.socket_path = memory_dir_.file("sock");
       options.touching.order = order;
       options.hold_before_touching = true;

@@ -121,10 +121,10 @@ class PrefaultBench {
   }
 
   BenchVmm idle_vmm() {
-    FakeVmmOptions options = FakeVmmOptions::firecracker(Generation::kV1_12);
+    ReplayVmmOptions options = ReplayVmmOptions::firecracker(Generation::kV1_12);
     options.socket_path = dir_.file("sock");
     options.regions = {{image_->memory().bytes, 0}};
-    options.touching.order = FakeTouching::Order::kNone;
+    options.touching.order = ReplayTouching::Order::kNone;
     options.hold_before_exit = true;
     return connect_vmm(options, image_->memory().bytes);
   }

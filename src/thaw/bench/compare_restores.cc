@@ -57,11 +57,11 @@ class Restores {
              const std::function<void()>& during = nullptr) {
     std::vector<BenchVmm> vmms;
     for (int i = 0; i < count; ++i) {
-      FakeVmmOptions options = FakeVmmOptions::firecracker(Generation::kV1_12);
+      ReplayVmmOptions options = ReplayVmmOptions::firecracker(Generation::kV1_12);
       options.socket_path = dir_.file("sock");
       options.image_path = dir_.file("oracle");
       options.regions = {{image_->memory().bytes, 0}};
-      options.touching.order = FakeTouching::Order::kPermutation;
+      options.touching.order = ReplayTouching::Order::kPermutation;
       options.touching.seed = static_cast<uint64_t>(i);
       options.touching.every_page = true;
       options.hold_before_touching = true;
@@ -75,7 +75,7 @@ class Restores {
                                          std::move(vmm.peer), session, [] {}));
       vmm.process->proceed();
     }
-    for (BenchVmm& vmm : vmms) CHECK(vmm.process->wait_for(FakeVmmEvent::Kind::kReport));
+    for (BenchVmm& vmm : vmms) CHECK(vmm.process->wait_for(ReplayVmmEvent::Kind::kReport));
     const double ms = std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
     if (during) during();
     for (BenchVmm& vmm : vmms) {

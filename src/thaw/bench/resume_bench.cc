@@ -21,7 +21,7 @@ constexpr uint64_t kLocalBytes = 2 * kGiB;
 // a row is a fault of ours.
 constexpr int kAttemptsMax = 3;
 
-double ms_of(const FakeVmmResult& result) {
+double ms_of(const ReplayVmmResult& result) {
   if (!result.passed()) {
     std::fprintf(stderr, "%s\n", result.describe().c_str());
     CHECK(result.passed());
@@ -150,7 +150,7 @@ std::optional<ResumeFigure> ResumeBench::try_session(size_t function, const Sess
   TierStack& stack = stack_of(run.tier);
   const BenchSnapshot& from = snapshot(function);
   const uint64_t misses_before = stack.origin().counters().requests;
-  FakeVmmOptions options = from.vmm();
+  ReplayVmmOptions options = from.vmm();
   options.socket_path = memory_dir_.file("sock");
   BenchVmm vmm = connect_vmm(options, from.bytes());
   SessionOptions session_options;
@@ -178,7 +178,7 @@ std::optional<ResumeFigure> ResumeBench::try_session(size_t function, const Sess
 }
 
 double ResumeBench::plain_reap_ms(size_t function) {
-  FakeVmmOptions options = snapshot(function).vmm();
+  ReplayVmmOptions options = snapshot(function).vmm();
   options.socket_path = memory_dir_.file("sock");
   BenchVmm vmm = connect_vmm(options, snapshot(function).bytes());
   reaps_[function]->serve(vmm);
@@ -192,18 +192,18 @@ double ResumeBench::mapping_ms(size_t function, bool cached) {
 }
 
 double ResumeBench::mapping_ms(size_t function, const std::string& path) {
-  return unserved_ms(function, FakeBacking::kPrivateFile, path);
+  return unserved_ms(function, ReplayBacking::kPrivateFile, path);
 }
 
 double ResumeBench::present_ms(size_t function) {
-  return unserved_ms(function, FakeBacking::kPresent, "");
+  return unserved_ms(function, ReplayBacking::kPresent, "");
 }
 
-double ResumeBench::unserved_ms(size_t function, FakeBacking backing, const std::string& path) {
-  FakeVmmOptions options = snapshot(function).vmm();
+double ResumeBench::unserved_ms(size_t function, ReplayBacking backing, const std::string& path) {
+  ReplayVmmOptions options = snapshot(function).vmm();
   options.backing = backing;
   options.mapped_path = path;
-  const auto process = *FakeVmm::start(options);
+  const auto process = *ReplayVmm::start(options);
   return ms_of(process->wait());
 }
 

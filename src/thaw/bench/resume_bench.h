@@ -83,7 +83,7 @@ class ResumeBench {
   LocalTierOptions local_options() const;
   void fill(TierStack& stack);
   PlainCache& plain_of(size_t function);
-  double unserved_ms(size_t function, FakeBacking backing, const std::string& path);
+  double unserved_ms(size_t function, ReplayBacking backing, const std::string& path);
 
   const TempDir memory_dir_{"/dev/shm"};
   const TempDir disk_dir_{"/var/tmp"};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The verb record and what show says afterwards: the real binary, fake VMMs that check every byte
+// The verb record and what show says afterwards: the real binary, replay VMMs that check every byte
 // and whose touches are known, and a mount that is read.
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -11,8 +11,8 @@
 #include <random>
 
 #include "thaw/cli/cli_test.h"
+#include "thaw/replay/replay_vmm.h"
 #include "thaw/sys/uffd.h"
-#include "thaw/testing/fake_vmm.h"
 
 namespace thaw {
 namespace {
@@ -72,17 +72,17 @@ class RecordUffdTest : public RecordTest {
     RecordTest::SetUp();
   }
 
-  std::unique_ptr<FakeVmm> vmm(const PageTrace& trace,
-                               std::function<void(FakeVmmOptions&)> change = {}) {
-    FakeVmmOptions options = FakeVmmOptions::firecracker(Generation::kV1_12);
+  std::unique_ptr<ReplayVmm> vmm(const PageTrace& trace,
+                                 std::function<void(ReplayVmmOptions&)> change = {}) {
+    ReplayVmmOptions options = ReplayVmmOptions::firecracker(Generation::kV1_12);
     options.socket_path = socket();
     options.image_path = file("memory");
     options.regions = {{kPages * kPageBytes, 0}};
-    options.touching.order = FakeTouching::Order::kTrace;
+    options.touching.order = ReplayTouching::Order::kTrace;
     options.touching.trace = trace;
-    options.touching.check = FakeTouching::Check::kAfterTrace;
+    options.touching.check = ReplayTouching::Check::kAfterTrace;
     if (change) change(options);
-    auto started = FakeVmm::start(options);
+    auto started = ReplayVmm::start(options);
     EXPECT_TRUE(started) << started.error().message;
     return std::move(*started);
   }
@@ -159,12 +159,12 @@ TEST_F(RecordUffdTest, TheDriversSignalEndsTheRecordingAndServingGoesOn) {
   EXPECT_EQ(text_of(file("v")), text_of(file("vmstate")));
   EXPECT_EQ(event_of(*server)["event"], "ready");
   const PageTrace played = trace(250, 2);
-  const auto guest = vmm(played, [](FakeVmmOptions& options) {
+  const auto guest = vmm(played, [](ReplayVmmOptions& options) {
     options.touching.every_page = true;
     options.hold_before_exit = true;
   });
   EXPECT_EQ(event_of(*server)["event"], "session_started");
-  EXPECT_TRUE(guest->wait_for(FakeVmmEvent::Kind::kReport));
+  EXPECT_TRUE(guest->wait_for(ReplayVmmEvent::Kind::kReport));
   server->kill(SIGUSR1);
   const Json recorded = event_of(*server);
   EXPECT_EQ(recorded["event"], "recorded");
@@ -188,7 +188,7 @@ TEST_F(RecordUffdTest, EndsAtItsLimitsAndServesTheRest) {
     arguments.insert(arguments.end(), {"--uffd", socket(), "--replace"});
     const auto server = record(arguments);
     EXPECT_EQ(event_of(*server)["event"], "ready");
-    const auto guest = vmm(played, [](FakeVmmOptions& fake) { fake.hold_before_exit = true; });
+    const auto guest = vmm(played, [](ReplayVmmOptions& fake) { fake.hold_before_exit = true; });
     EXPECT_EQ(event_of(*server)["event"], "session_started");
     const Json recorded = event_of(*server);
     EXPECT_EQ(recorded["event"], "recorded");
@@ -208,8 +208,8 @@ TEST_F(RecordUffdTest, AGuestThatTouchesNothingLeavesTheOldOneAlone) {
   const std::string before = text_of(working_set());
   const auto server = record({"--uffd", socket()});
   EXPECT_EQ(event_of(*server)["event"], "ready");
-  const auto guest =
-      vmm({}, [](FakeVmmOptions& options) { options.touching.order = FakeTouching::Order::kNone; });
+  const auto guest = vmm(
+      {}, [](ReplayVmmOptions& options) { options.touching.order = ReplayTouching::Order::kNone; });
   guest->wait();
   const Outcome outcome = server->wait();
   EXPECT_EQ(outcome.exit_code, 2) << outcome.out;
@@ -227,8 +227,8 @@ TEST_F(RecordUffdTest, KilledOrInterruptedInMidRunNothingIsWritten) {
     const auto server = record({"--uffd", socket()});
     EXPECT_EQ(event_of(*server)["event"], "ready");
     const auto guest =
-        vmm(trace(300, 6), [](FakeVmmOptions& options) { options.hold_before_exit = true; });
-    EXPECT_TRUE(guest->wait_for(FakeVmmEvent::Kind::kReport));
+        vmm(trace(300, 6), [](ReplayVmmOptions& options) { options.hold_before_exit = true; });
+    EXPECT_TRUE(guest->wait_for(ReplayVmmEvent::Kind::kReport));
     server->kill(signal);
     const Outcome outcome = server->wait();
     EXPECT_EQ(outcome.exit_code, signal == SIGKILL ? -1 : 130) << outcome.err;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The verbs that serve: restore against fake VMMs that check every byte, mount through the kernel.
+// The verbs that serve: restore against replay VMMs that check every byte, mount through the
+// kernel.
 #include <filesystem>
 
 #include "thaw/cli/cli_test.h"
+#include "thaw/replay/replay_vmm.h"
 #include "thaw/sys/uffd.h"
 #include "thaw/sys/unix_socket.h"
-#include "thaw/testing/fake_vmm.h"
 
 namespace thaw {
 namespace {
@@ -33,14 +34,14 @@ class RestoreTest : public CliTest {
     options.insert(options.begin(), {"restore", "web", "--uffd", socket(), "--json"});
     return start(std::move(options));
   }
-  std::unique_ptr<FakeVmm> vmm(std::function<void(FakeVmmOptions&)> change = {}) {
-    FakeVmmOptions options = FakeVmmOptions::firecracker(Generation::kV1_12);
+  std::unique_ptr<ReplayVmm> vmm(std::function<void(ReplayVmmOptions&)> change = {}) {
+    ReplayVmmOptions options = ReplayVmmOptions::firecracker(Generation::kV1_12);
     options.socket_path = socket();
     options.image_path = file("memory");
     options.regions = {{2048 * kPageBytes, 0}};
-    options.touching.order = FakeTouching::Order::kPermutation;
+    options.touching.order = ReplayTouching::Order::kPermutation;
     if (change) change(options);
-    auto started = FakeVmm::start(options);
+    auto started = ReplayVmm::start(options);
     EXPECT_TRUE(started) << started.error().message;
     return std::move(*started);
   }
@@ -82,7 +83,7 @@ TEST_F(RestoreTest, EveryWayToFillServesTheSame) {
     SCOPED_TRACE(testing::PrintToString(options));
     const auto server = restore(options);
     EXPECT_EQ(event_of(*server)["event"], "ready");
-    const auto guest = vmm([](FakeVmmOptions& fake) { fake.touching.write_percent = 50; });
+    const auto guest = vmm([](ReplayVmmOptions& fake) { fake.touching.write_percent = 50; });
     EXPECT_TRUE(guest->wait().passed()) << guest->wait().describe();
     EXPECT_EQ(server->wait().exit_code, 0);
   }

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "thaw/cli/cli_test.h"
-#include "thaw/testing/fake_vmm.h"
+#include "thaw/replay/replay_vmm.h"
 #include "thaw/testing/memcached_process.h"
 #include "thaw/testing/s3_server.h"
 
@@ -54,12 +54,12 @@ class CliTierTest : public CliTest {
     const Outcome frozen = run(arguments);
     ASSERT_EQ(frozen.exit_code, 0) << frozen.err;
   }
-  FakeVmmOptions vmm_options() const {
-    FakeVmmOptions options = FakeVmmOptions::firecracker(Generation::kV1_12);
+  ReplayVmmOptions vmm_options() const {
+    ReplayVmmOptions options = ReplayVmmOptions::firecracker(Generation::kV1_12);
     options.socket_path = file("vmm.sock");
     options.image_path = file("memory");
     options.regions = {{2048 * kPageBytes, 0}};
-    options.touching.order = FakeTouching::Order::kPermutation;
+    options.touching.order = ReplayTouching::Order::kPermutation;
     options.touching.every_page = true;
     return options;
   }
@@ -67,7 +67,7 @@ class CliTierTest : public CliTest {
   Json restore_once() {
     const auto serving = start({"restore", "web", "--uffd", file("vmm.sock"), "--json"});
     EXPECT_THAT(serving->read_line().value_or(""), HasSubstr("ready"));
-    const FakeVmmResult vmm = (*FakeVmm::start(vmm_options()))->wait();
+    const ReplayVmmResult vmm = (*ReplayVmm::start(vmm_options()))->wait();
     EXPECT_TRUE(vmm.passed()) << vmm.describe();
     Json tiers;
     while (const auto line = serving->read_line()) {
@@ -177,7 +177,7 @@ TEST_F(CliTierTest, NodesAreReadAgainOnHangup) {
   serving->kill(SIGHUP);
   const auto refused = [&] { return text_of(file("stderr")).find("stay") != std::string::npos; };
   while (!refused()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  const FakeVmmResult vmm = (*FakeVmm::start(vmm_options()))->wait();
+  const ReplayVmmResult vmm = (*ReplayVmm::start(vmm_options()))->wait();
   EXPECT_TRUE(vmm.passed()) << vmm.describe();
   serving->kill(SIGTERM);
   EXPECT_EQ(serving->wait().exit_code, 0);

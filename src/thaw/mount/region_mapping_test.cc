@@ -7,8 +7,8 @@
 #include <set>
 
 #include "thaw/mount/mounted_store_test.h"
+#include "thaw/replay/replay_vmm.h"
 #include "thaw/sys/file_io.h"
-#include "thaw/testing/fake_vmm.h"
 
 namespace thaw {
 namespace {
@@ -31,20 +31,20 @@ TEST(RegionMapping, EveryByteIsRightAndLongZeroRunsAskForNothing) {
   const TempDir directory;
   ASSERT_TRUE(replace_file(directory.file("oracle"), oracle, 0600));
 
-  FakeVmmOptions vmm = FakeVmmOptions::firecracker(Generation::kV1_12);
-  vmm.backing = FakeBacking::kRegions;
+  ReplayVmmOptions vmm = ReplayVmmOptions::firecracker(Generation::kV1_12);
+  vmm.backing = ReplayBacking::kRegions;
   vmm.image_path = directory.file("oracle");
   vmm.mapped_path = mounted.file("web/memory");
   vmm.regions = {{7'001 * kPageBytes, 0}, {(kPages - 7'001) * kPageBytes, 7'001 * kPageBytes}};
   for (uint64_t page = 0; page < kPages; page += 512) {
     vmm.loading_set.push_back({16 * kPageBytes, page * kPageBytes});
   }
-  vmm.touching.order = FakeTouching::Order::kPermutation;
+  vmm.touching.order = ReplayTouching::Order::kPermutation;
   vmm.touching.threads = 3;
   vmm.touching.write_percent = 30;
-  const auto running = FakeVmm::start(vmm);
+  const auto running = ReplayVmm::start(vmm);
   ASSERT_TRUE(running) << running.error().message;
-  const FakeVmmResult& result = (*running)->wait();
+  const ReplayVmmResult& result = (*running)->wait();
   EXPECT_TRUE(result.passed()) << result.describe();
   EXPECT_EQ(result.report->pages_touched, kPages);
 

@@ -60,9 +60,9 @@ class CloneRestoreTest : public ServedVmmTest {
   const PrefetchPlan& plan_of(Strategy strategy) const { return **image_->plan(strategy); }
 
   /// Reads and writes predicted pages and nothing else.
-  FakeVmmOptions predicted_toucher(Strategy strategy) const {
-    FakeVmmOptions vmm = vmm_options();
-    vmm.touching.order = FakeTouching::Order::kTrace;
+  ReplayVmmOptions predicted_toucher(Strategy strategy) const {
+    ReplayVmmOptions vmm = vmm_options();
+    vmm.touching.order = ReplayTouching::Order::kTrace;
     vmm.touching.trace.page_count = kPages;
     for (uint32_t page = 0; page < kPages; ++page) {
       if (!plan_of(strategy).predicted.test(page)) continue;
@@ -75,7 +75,7 @@ class CloneRestoreTest : public ServedVmmTest {
 
   /// Waits until the first clone has left all of the plan as plaintext.
   void wait_for_fills(uint64_t pieces) const {
-    const auto limit = std::chrono::steady_clock::now() + FakeVmm::kWaitMax;  // a watchdog
+    const auto limit = std::chrono::steady_clock::now() + ReplayVmm::kWaitMax;  // a watchdog
     while (server_->plain_cache()->counters().fills < pieces) {
       ASSERT_LT(std::chrono::steady_clock::now(), limit);
       std::this_thread::yield();
@@ -100,16 +100,16 @@ TEST_P(EveryWayToClone, TheSecondNeedsNoStore) {
   };
   constexpr uint32_t kClones = 4;
   serve(options_of(way, kClones));
-  FakeVmmOptions vmm = predicted_toucher(way.strategy);
+  ReplayVmmOptions vmm = predicted_toucher(way.strategy);
   vmm.hold_before_exit = true;
-  const auto first = std::move(*FakeVmm::start(vmm));
+  const auto first = std::move(*ReplayVmm::start(vmm));
   wait_for_fills(plan.slices.size() + plan.chunks.size());
   first->proceed();
   EXPECT_TRUE(first->wait().passed()) << first->wait().describe();
   source->closed = true;
   for (uint32_t i = 1; i < kClones; ++i) {
     vmm.hold_before_exit = false;
-    const FakeVmmResult result = run_vmm(vmm);
+    const ReplayVmmResult result = run_vmm(vmm);
     EXPECT_TRUE(result.passed()) << result.describe();
   }
   const Result<void> outcome = join();
@@ -144,12 +144,12 @@ TEST_F(CloneRestoreTest, ClonesThatLoadAtOnceAndGiveMemoryBack) {
     SCOPED_TRACE(to_string(way.strategy));
     constexpr uint32_t kClones = 10;
     serve(options_of(way, kClones));
-    std::vector<std::unique_ptr<FakeVmm>> vmms;
+    std::vector<std::unique_ptr<ReplayVmm>> vmms;
     for (uint32_t i = 0; i < kClones; ++i) {
-      FakeVmmOptions vmm = vmm_options();
+      ReplayVmmOptions vmm = vmm_options();
       vmm.touching.seed = i;
       vmm.random_removes = 100;
-      vmms.push_back(std::move(*FakeVmm::start(vmm)));
+      vmms.push_back(std::move(*ReplayVmm::start(vmm)));
     }
     for (const auto& vmm : vmms) EXPECT_TRUE(vmm->wait().passed()) << vmm->wait().describe();
     EXPECT_TRUE(join());
@@ -169,7 +169,7 @@ TEST_F(CloneRestoreTest, ABoundThatIsTooSmallIsKeptAndOnlyCostsTime) {
   options.plain_bytes_max = 3 * 16 * kPageBytes;  // of twenty chunks of as many pages
   serve(options);
   for (int i = 0; i < 3; ++i) {
-    const FakeVmmResult result = run_vmm(vmm_options());
+    const ReplayVmmResult result = run_vmm(vmm_options());
     EXPECT_TRUE(result.passed()) << result.describe();
   }
   EXPECT_TRUE(join());
@@ -183,11 +183,11 @@ TEST_F(CloneRestoreTest, HugePagesGoWithoutIt) {
   freeze({.memory_pages = 4 * 512, .zero_share = 0.6, .mean_run_pages = 100});
   record(random_pages(4 * 512, 300, 5));
   serve(options_of({Strategy::kChunks, Layout::kLinear}, 2));
-  FakeVmmOptions vmm = vmm_options();
+  ReplayVmmOptions vmm = vmm_options();
   vmm.page_bytes = kHugePageBytes;
   vmm.hugetlb = false;
   for (int i = 0; i < 2; ++i) {
-    const FakeVmmResult result = run_vmm(vmm);
+    const ReplayVmmResult result = run_vmm(vmm);
     EXPECT_TRUE(result.passed()) << result.describe();
   }
   EXPECT_TRUE(join());
@@ -200,9 +200,9 @@ TEST_F(CloneRestoreTest, ChunksThatDoNotVerifyLeaveNothing) {
     flip_bit(store_, snapshot_->chunk_key_of(chunk));
   }
   serve(options_of({Strategy::kHot, Layout::kHot}, 2));
-  FakeVmmOptions vmm = vmm_options();
+  ReplayVmmOptions vmm = vmm_options();
   for (int i = 0; i < 2; ++i) {
-    const FakeVmmResult result = run_vmm(vmm);
+    const ReplayVmmResult result = run_vmm(vmm);
     // The poisoned page may end it before our signal does.
     EXPECT_TRUE(result.signal == SIGKILL || result.signal == SIGBUS) << result.describe();
   }
@@ -231,10 +231,10 @@ TEST_F(CloneRestoreTest, FollowedThreadsReadTheSame) {
     options.session.placement.placement = CorePolicy::kFollow;
     options.session.strategy = Strategy::kOnDemand;
     serve(options);
-    FakeVmmOptions vmm = vmm_options();
+    ReplayVmmOptions vmm = vmm_options();
     vmm.thread_id = thread_id;
     vmm.random_removes = 100;
-    const FakeVmmResult result = run_vmm(vmm);
+    const ReplayVmmResult result = run_vmm(vmm);
     EXPECT_TRUE(result.passed()) << result.describe();
     EXPECT_TRUE(join());
     EXPECT_EQ(summaries_.at(0).core_moves > 0, thread_id);

@@ -28,7 +28,7 @@ class PageServerFaultTest : public ServedVmmTest {
     PageServerOptions options;
     options.session.fill = fill;
     serve(options);
-    const FakeVmmResult result = run_vmm(vmm_options());
+    const ReplayVmmResult result = run_vmm(vmm_options());
     // The poisoned page may end it before the signal does.
     EXPECT_TRUE(result.signal == SIGKILL || result.signal == SIGBUS) << result.describe();
     const Result<void> outcome = join();
@@ -80,13 +80,13 @@ TEST_F(PageServerFaultTest, APrefaultSkipsWhatItCannotRead) {
   PageServerOptions options;
   options.session.prefault = Prefault::kAll;
   serve(options);
-  FakeVmmOptions vmm = vmm_options();
-  vmm.touching.order = FakeTouching::Order::kTrace;
+  ReplayVmmOptions vmm = vmm_options();
+  vmm.touching.order = ReplayTouching::Order::kTrace;
   vmm.touching.every_page = false;
   vmm.touching.threads = 1;
   vmm.touching.trace.page_count = image_->map().page_count();
   vmm.touching.trace.events = {{intact.page, false, 0}};
-  const FakeVmmResult result = run_vmm(vmm);
+  const ReplayVmmResult result = run_vmm(vmm);
   EXPECT_TRUE(result.passed()) << result.describe();
   EXPECT_TRUE(join());
   EXPECT_EQ(summaries_.at(0).end, SessionEnd::kVmmExited);
@@ -98,7 +98,7 @@ TEST_F(PageServerFaultTest, AVmmMayDieAtAnyPoint) {
     for (const bool by_signal : {true, false}) {
       SCOPED_TRACE(after);
       serve({});
-      FakeVmmOptions vmm = vmm_options();
+      ReplayVmmOptions vmm = vmm_options();
       (by_signal ? vmm.sigkill_after : vmm.exit_after) = after;
       run_vmm(vmm);
       EXPECT_TRUE(join());
@@ -115,7 +115,7 @@ TEST_F(PageServerFaultTest, AVmmMayDieDuringAPrefault) {
     PageServerOptions options;
     options.session.prefault = Prefault::kAll;
     serve(options);
-    FakeVmmOptions vmm = vmm_options();
+    ReplayVmmOptions vmm = vmm_options();
     vmm.sigkill_after = after;
     vmm.random_removes = 20;
     run_vmm(vmm);
@@ -128,22 +128,22 @@ TEST_F(PageServerFaultTest, AVmmMayDieDuringAPrefault) {
 
 TEST_F(PageServerFaultTest, AClosedSocketIsNotADeadVmm) {
   serve({});
-  FakeVmmOptions vmm = vmm_options();
+  ReplayVmmOptions vmm = vmm_options();
   vmm.close_socket_after = 10;
-  const FakeVmmResult result = run_vmm(vmm);
+  const ReplayVmmResult result = run_vmm(vmm);
   EXPECT_TRUE(result.passed()) << result.describe();
   EXPECT_TRUE(join());
 }
 
 TEST_F(PageServerFaultTest, StoppingTheServerEndsVmmsThatStillNeedIt) {
   serve({});
-  FakeVmmOptions held = vmm_options();
+  ReplayVmmOptions held = vmm_options();
   held.hold_before_exit = true;
   held.touching.every_page = false;
-  held.touching.order = FakeTouching::Order::kRepeats;
+  held.touching.order = ReplayTouching::Order::kRepeats;
   held.touching.touches = 5;
-  auto half_filled = *FakeVmm::start(held);
-  ASSERT_TRUE(half_filled->wait_for(FakeVmmEvent::Kind::kReport));
+  auto half_filled = *ReplayVmm::start(held);
+  ASSERT_TRUE(half_filled->wait_for(ReplayVmmEvent::Kind::kReport));
   server_->stop();
   EXPECT_TRUE(join());
   EXPECT_EQ(half_filled->wait().signal, SIGKILL);
@@ -153,9 +153,9 @@ TEST_F(PageServerFaultTest, StoppingTheServerEndsVmmsThatStillNeedIt) {
 class RefusedHandshakeTest : public PageServerFaultTest {
  protected:
   // A VMM whose handshake is refused cannot run: it is ended, and the server says why.
-  void expect_refused(const FakeVmmOptions& vmm, const std::string& why) {
+  void expect_refused(const ReplayVmmOptions& vmm, const std::string& why) {
     serve({});
-    const FakeVmmResult result = run_vmm(vmm);
+    const ReplayVmmResult result = run_vmm(vmm);
     EXPECT_EQ(result.signal, SIGKILL) << result.describe();
     const Result<void> outcome = join();
     ASSERT_FALSE(outcome) << why;
@@ -165,17 +165,17 @@ class RefusedHandshakeTest : public PageServerFaultTest {
   }
 
   // What carries no userfaultfd harms nobody: the server goes on and serves the next client.
-  void expect_ignored(const FakeVmmOptions& client) {
+  void expect_ignored(const ReplayVmmOptions& client) {
     PageServerOptions options;
     options.handshake_timeout_ms = 200;
     serve(options);
-    FakeVmmOptions stays = client;
+    ReplayVmmOptions stays = client;
     stays.wait_for_peer_close = true;
-    stays.touching.order = FakeTouching::Order::kNone;
+    stays.touching.order = ReplayTouching::Order::kNone;
     stays.touching.every_page = false;
-    const FakeVmmResult ignored = run_vmm(stays);
+    const ReplayVmmResult ignored = run_vmm(stays);
     EXPECT_FALSE(ignored.signal) << ignored.describe();
-    const FakeVmmResult next = run_vmm(vmm_options());
+    const ReplayVmmResult next = run_vmm(vmm_options());
     EXPECT_TRUE(next.passed()) << next.describe();
     EXPECT_TRUE(join());
     EXPECT_EQ(summaries_.size(), 1u);
@@ -183,8 +183,8 @@ class RefusedHandshakeTest : public PageServerFaultTest {
     stop();
   }
 
-  FakeVmmOptions with_body(const std::string& body) const {
-    FakeVmmOptions options = vmm_options();
+  ReplayVmmOptions with_body(const std::string& body) const {
+    ReplayVmmOptions options = vmm_options();
     options.handshake.raw_body = body;
     return options;
   }
@@ -210,7 +210,7 @@ TEST_F(RefusedHandshakeTest, RegionsThatMakeNoSense) {
 }
 
 TEST_F(RefusedHandshakeTest, AnotherSnapshotsMemory) {
-  FakeVmmOptions vmm = vmm_options();
+  ReplayVmmOptions vmm = vmm_options();
   vmm.regions = {{image_->memory().bytes / 2, 0}};
   expect_refused(vmm, "is this the snapshot");
 }
@@ -219,20 +219,20 @@ TEST_F(RefusedHandshakeTest, GarbageAndProtocolsThatAreNotServed) {
   expect_refused(with_body("[{]}"), "JSON");
   expect_refused(with_body("GET / HTTP/1.1\r\n\r\n"), "not JSON");
   expect_refused(with_body(R"({"type":0,"regions":[]})"), "typed envelope");
-  FakeVmmOptions secret_free = vmm_options();
-  secret_free.handshake.fds = {FakeHandshake::Passed::kUffd, FakeHandshake::Passed::kMemfd,
-                               FakeHandshake::Passed::kMemfd};
+  ReplayVmmOptions secret_free = vmm_options();
+  secret_free.handshake.fds = {ReplayHandshake::Passed::kUffd, ReplayHandshake::Passed::kMemfd,
+                               ReplayHandshake::Passed::kMemfd};
   expect_refused(secret_free, "3 descriptors");
 }
 
 TEST_F(RefusedHandshakeTest, AHandshakeThatIsCutWithItsUserfaultfd) {
-  FakeVmmOptions vmm = vmm_options();
-  vmm.handshake.delivery = FakeHandshake::Delivery::kCut;
+  ReplayVmmOptions vmm = vmm_options();
+  vmm.handshake.delivery = ReplayHandshake::Delivery::kCut;
   vmm.wait_for_peer_close = true;
   PageServerOptions options;
   options.handshake_timeout_ms = 200;
   serve(options);
-  const FakeVmmResult result = run_vmm(vmm);
+  const ReplayVmmResult result = run_vmm(vmm);
   EXPECT_EQ(result.signal, SIGKILL) << result.describe();
   const Result<void> outcome = join();
   ASSERT_FALSE(outcome);
@@ -245,10 +245,10 @@ TEST_F(RefusedHandshakeTest, ARestoreAboveTheLimitIsRefusedAtOnce) {
   options.restores_max = 1;
   options.restore_settle_ms = 3'600'000;  // whoever has begun counts as loading until it ends
   serve(options);
-  FakeVmmOptions held = vmm_options();
+  ReplayVmmOptions held = vmm_options();
   held.hold_before_exit = true;
-  auto first = *FakeVmm::start(held);
-  ASSERT_TRUE(first->wait_for(FakeVmmEvent::Kind::kReport));
+  auto first = *ReplayVmm::start(held);
+  ASSERT_TRUE(first->wait_for(ReplayVmmEvent::Kind::kReport));
   EXPECT_EQ(run_vmm(vmm_options()).signal, SIGKILL);
   first->proceed();
   EXPECT_TRUE(first->wait().passed()) << first->wait().describe();
@@ -264,15 +264,15 @@ TEST_F(RefusedHandshakeTest, ARefusedRestoreCountsOnce) {
   options.restores_max = 1;
   options.restore_settle_ms = 3'600'000;
   serve(options);
-  FakeVmmOptions held = vmm_options();
+  ReplayVmmOptions held = vmm_options();
   held.hold_before_exit = true;
-  auto first = *FakeVmm::start(held);
-  ASSERT_TRUE(first->wait_for(FakeVmmEvent::Kind::kReport));
+  auto first = *ReplayVmm::start(held);
+  ASSERT_TRUE(first->wait_for(ReplayVmmEvent::Kind::kReport));
   EXPECT_EQ(run_vmm(vmm_options()).signal, SIGKILL);
   first->proceed();
   EXPECT_TRUE(first->wait().passed()) << first->wait().describe();
   // The third of three is still served.
-  const FakeVmmResult third = run_vmm(vmm_options());
+  const ReplayVmmResult third = run_vmm(vmm_options());
   EXPECT_TRUE(third.passed()) << third.describe();
   EXPECT_FALSE(join());
   EXPECT_EQ(summaries_.size(), 2u);
@@ -284,12 +284,12 @@ TEST_F(RefusedHandshakeTest, ASessionThatHasSettledLeavesRoom) {
   options.restores_max = 1;
   options.restore_settle_ms = 0;
   serve(options);
-  FakeVmmOptions held = vmm_options();
+  ReplayVmmOptions held = vmm_options();
   held.hold_before_exit = true;
-  auto first = *FakeVmm::start(held);
+  auto first = *ReplayVmm::start(held);
   // It has touched every page, so that nothing is under way for it.
-  ASSERT_TRUE(first->wait_for(FakeVmmEvent::Kind::kReport));
-  const FakeVmmResult second = run_vmm(vmm_options());
+  ASSERT_TRUE(first->wait_for(ReplayVmmEvent::Kind::kReport));
+  const ReplayVmmResult second = run_vmm(vmm_options());
   EXPECT_TRUE(second.passed()) << second.describe();
   first->proceed();
   EXPECT_TRUE(first->wait().passed());
@@ -299,14 +299,14 @@ TEST_F(RefusedHandshakeTest, ASessionThatHasSettledLeavesRoom) {
 TEST_F(RefusedHandshakeTest, ClientsWithoutAUserfaultfdAreIgnored) {
   set_log_level(LogLevel::kError);
   const int before = open_descriptors();
-  FakeVmmOptions none = vmm_options();
+  ReplayVmmOptions none = vmm_options();
   none.handshake.fds = {};
   expect_ignored(none);
-  FakeVmmOptions other = vmm_options();
-  other.handshake.fds = {FakeHandshake::Passed::kDevNull};
+  ReplayVmmOptions other = vmm_options();
+  other.handshake.fds = {ReplayHandshake::Passed::kDevNull};
   expect_ignored(other);
-  FakeVmmOptions silent = vmm_options();
-  silent.handshake.delivery = FakeHandshake::Delivery::kSilent;
+  ReplayVmmOptions silent = vmm_options();
+  silent.handshake.delivery = ReplayHandshake::Delivery::kSilent;
   expect_ignored(silent);
   EXPECT_EQ(open_descriptors(), before);
 }

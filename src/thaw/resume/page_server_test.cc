@@ -41,8 +41,8 @@ TEST_F(PageServerTest, EveryGenerationEveryFill) {
 
 TEST_F(PageServerTest, AChunkIsInstalledAtItsFirstFault) {
   freeze({.memory_pages = 2048});
-  FakeVmmOptions vmm = vmm_options();
-  vmm.touching.order = FakeTouching::Order::kSequential;
+  ReplayVmmOptions vmm = vmm_options();
+  vmm.touching.order = ReplayTouching::Order::kSequential;
   vmm.touching.threads = 1;
   const SessionSummary summary = serve_one(options_with(Fill::kChunk), vmm);
   // One thread that goes through memory in order waits at most once or twice a chunk.
@@ -64,22 +64,22 @@ TEST_F(PageServerTest, HotLayoutAndBothExtremesOfChunkSize) {
 TEST_F(PageServerTest, PrefaultInstallsEverythingAndLetsGo) {
   freeze({.memory_pages = 4096});
   serve(options_with(Fill::kChunk, Prefault::kAll));
-  FakeVmmOptions vmm = vmm_options();
+  ReplayVmmOptions vmm = vmm_options();
   vmm.hold_before_exit = true;
-  Result<std::unique_ptr<FakeVmm>> started = FakeVmm::start(vmm);
+  Result<std::unique_ptr<ReplayVmm>> started = ReplayVmm::start(vmm);
   ASSERT_TRUE(started) << started.error().message;
   // The server ends by itself while the VMM lives on.
   ASSERT_TRUE(join());
   EXPECT_EQ(summaries_.at(0).end, SessionEnd::kComplete);
   EXPECT_EQ(summaries_.at(0).pages_present + summaries_.at(0).stale, 4096u);
   (*started)->proceed();
-  const FakeVmmResult& result = (*started)->wait();
+  const ReplayVmmResult& result = (*started)->wait();
   EXPECT_TRUE(result.passed()) << result.describe();
 }
 
 TEST_F(PageServerTest, PrefaultRacesWithTheGuestsRemovals) {
   freeze({.memory_pages = 8192, .zero_share = 0.3});
-  FakeVmmOptions vmm = vmm_options();
+  ReplayVmmOptions vmm = vmm_options();
   vmm.random_removes = 300;
   serve_one(options_with(Fill::kChunk, Prefault::kAll), vmm);
 }
@@ -89,8 +89,8 @@ TEST_F(PageServerTest, RemovedPagesReadAsZeros) {
   uint64_t removes = 0;
   for (const Fill fill : {Fill::kChunk, Fill::kPage}) {
     for (uint64_t seed = 1; seed <= 5; ++seed) {
-      FakeVmmOptions vmm = vmm_options();
-      vmm.touching.order = FakeTouching::Order::kRepeats;
+      ReplayVmmOptions vmm = vmm_options();
+      vmm.touching.order = ReplayTouching::Order::kRepeats;
       vmm.touching.touches = 20'000;
       vmm.touching.seed = seed;
       vmm.random_removes = 400;
@@ -102,12 +102,12 @@ TEST_F(PageServerTest, RemovedPagesReadAsZeros) {
 
 TEST_F(PageServerTest, BalloonsBeforeV1_11LeaveWithoutAnEvent) {
   freeze({.memory_pages = 2048, .zero_share = 0.2});
-  FakeVmmOptions vmm = vmm_options(Generation::kV1_7);
-  vmm.touching.order = FakeTouching::Order::kRepeats;
+  ReplayVmmOptions vmm = vmm_options(Generation::kV1_7);
+  vmm.touching.order = ReplayTouching::Order::kRepeats;
   vmm.touching.touches = 10'000;
   for (uint64_t i = 0; i < 20; ++i) {
-    vmm.changes.push_back({FakeMapChange::Kind::kRemoveByMap, i * 400, i * 100, 20});
-    vmm.changes.push_back({FakeMapChange::Kind::kUnmap, i * 450, i * 100 + 50, 10});
+    vmm.changes.push_back({ReplayMapChange::Kind::kRemoveByMap, i * 400, i * 100, 20});
+    vmm.changes.push_back({ReplayMapChange::Kind::kUnmap, i * 450, i * 100 + 50, 10});
   }
   vmm.touching.every_page = false;
   serve_one(options_with(Fill::kChunk), vmm);
@@ -116,7 +116,7 @@ TEST_F(PageServerTest, BalloonsBeforeV1_11LeaveWithoutAnEvent) {
 
 TEST_F(PageServerTest, SeveralRegions) {
   freeze({.memory_pages = 3000});
-  FakeVmmOptions vmm = vmm_options();
+  ReplayVmmOptions vmm = vmm_options();
   // Cut inside chunks, and handed over in another order than that of the image.
   vmm.regions = {{1001 * kPageBytes, 1999 * kPageBytes},
                  {999 * kPageBytes, 0},
@@ -131,12 +131,12 @@ class HugePagesTest : public PageServerTest, public testing::WithParamInterface<
 
 TEST_P(HugePagesTest, AreServedWhole) {
   freeze({.seed = 5, .memory_pages = 6 * 512, .zero_share = 0.7, .mean_run_pages = 200});
-  FakeVmmOptions vmm = vmm_options();
+  ReplayVmmOptions vmm = vmm_options();
   vmm.page_bytes = kHugePageBytes;
   vmm.hugetlb = GetParam();
   serve(options_with(Fill::kChunk));
-  const FakeVmmResult first = run_vmm(vmm);
-  if (first.exit == FakeVmmExit::kUnsupported) {
+  const ReplayVmmResult first = run_vmm(vmm);
+  if (first.exit == ReplayVmmExit::kUnsupported) {
     stop();
     GTEST_SKIP() << first.error;
   }
@@ -144,7 +144,7 @@ TEST_P(HugePagesTest, AreServedWhole) {
   stop();
   summaries_.clear();
   serve_one(options_with(Fill::kChunk, Prefault::kAll), vmm);
-  vmm.touching.order = FakeTouching::Order::kRepeats;
+  vmm.touching.order = ReplayTouching::Order::kRepeats;
   vmm.touching.touches = 3000;
   vmm.random_removes = 12;
   vmm.random_remove_pages_max = 2;
@@ -160,11 +160,11 @@ TEST_F(PageServerTest, ManySessionsInOneProcess) {
   constexpr int kSessions = 12;
   options.sessions_max = kSessions;
   serve(options);
-  std::vector<std::unique_ptr<FakeVmm>> vmms;
+  std::vector<std::unique_ptr<ReplayVmm>> vmms;
   for (int i = 0; i < kSessions; ++i) {
-    FakeVmmOptions vmm = vmm_options();
+    ReplayVmmOptions vmm = vmm_options();
     vmm.touching.seed = static_cast<uint64_t>(i);
-    vmms.push_back(std::move(*FakeVmm::start(vmm)));
+    vmms.push_back(std::move(*ReplayVmm::start(vmm)));
   }
   for (const auto& vmm : vmms) EXPECT_TRUE(vmm->wait().passed()) << vmm->wait().describe();
   EXPECT_TRUE(join());
@@ -177,12 +177,12 @@ TEST_F(PageServerTest, ManySessionsInOneProcess) {
 
 TEST_F(PageServerTest, HandshakesInPiecesAndWithExtras) {
   freeze({.memory_pages = 512});
-  FakeVmmOptions pieces = vmm_options();
-  pieces.handshake.delivery = FakeHandshake::Delivery::kTwoPieces;
+  ReplayVmmOptions pieces = vmm_options();
+  pieces.handshake.delivery = ReplayHandshake::Delivery::kTwoPieces;
   pieces.handshake.unknown_field = true;
   serve_one(options_with(Fill::kChunk), pieces);
-  FakeVmmOptions with_memfd = vmm_options();
-  with_memfd.handshake.fds = {FakeHandshake::Passed::kUffd, FakeHandshake::Passed::kMemfd};
+  ReplayVmmOptions with_memfd = vmm_options();
+  with_memfd.handshake.fds = {ReplayHandshake::Passed::kUffd, ReplayHandshake::Passed::kMemfd};
   serve_one(options_with(Fill::kChunk), with_memfd);
 }
 
@@ -191,10 +191,10 @@ TEST_F(PageServerTest, AStalledVmmHoldsUpNobody) {
   PageServerOptions options = options_with(Fill::kChunk);
   options.sessions_max = 2;
   serve(options);
-  FakeVmmOptions stalled = vmm_options();
+  ReplayVmmOptions stalled = vmm_options();
   stalled.hold_before_touching = true;
-  auto waiting = *FakeVmm::start(stalled);
-  ASSERT_TRUE(waiting->wait_for(FakeVmmEvent::Kind::kHandshakeSent));
+  auto waiting = *ReplayVmm::start(stalled);
+  ASSERT_TRUE(waiting->wait_for(ReplayVmmEvent::Kind::kHandshakeSent));
   EXPECT_TRUE(run_vmm(vmm_options()).passed());
   waiting->proceed();
   EXPECT_TRUE(waiting->wait().passed()) << waiting->wait().describe();

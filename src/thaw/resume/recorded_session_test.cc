@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a session records, against fake VMMs whose touches are known and that check every byte.
+// What a session records, against replay VMMs whose touches are known and that check every byte.
 #include <numeric>
 #include <random>
 
@@ -40,12 +40,12 @@ class RecordedSessionTest : public ServedVmmTest {
     return trace;
   }
 
-  FakeVmmOptions playing(const PageTrace& trace) const {
-    FakeVmmOptions options = vmm_options();
+  ReplayVmmOptions playing(const PageTrace& trace) const {
+    ReplayVmmOptions options = vmm_options();
     options.touching = {};
-    options.touching.order = FakeTouching::Order::kTrace;
+    options.touching.order = ReplayTouching::Order::kTrace;
     options.touching.trace = trace;
-    options.touching.check = FakeTouching::Check::kAfterTrace;
+    options.touching.check = ReplayTouching::Check::kAfterTrace;
     return options;
   }
 
@@ -73,7 +73,7 @@ TEST_F(RecordedSessionTest, RecordsWhatOneThreadTouchedInOrder) {
     const PageTrace played = trace(600, seed);
     Recorder recorder(kPages, {});
     serve(recording(recorder));
-    const FakeVmmResult result = run_vmm(playing(played));
+    const ReplayVmmResult result = run_vmm(playing(played));
     EXPECT_TRUE(result.passed()) << result.describe();
     EXPECT_TRUE(join());
     EXPECT_EQ(touches(recorder.recording()), first_touches(played));
@@ -85,7 +85,7 @@ TEST_F(RecordedSessionTest, GoesOnServingAfterTheEnd) {
   const PageTrace played = trace(600, 4);
   Recorder recorder(kPages, {.pages_max = 50});
   serve(recording(recorder));
-  const FakeVmmResult result = run_vmm(playing(played));
+  const ReplayVmmResult result = run_vmm(playing(played));
   EXPECT_TRUE(result.passed()) << result.describe();
   EXPECT_TRUE(join());
   EXPECT_EQ(recorder.wait(), RecordEnd::kPages);
@@ -97,9 +97,9 @@ TEST_F(RecordedSessionTest, GoesOnServingAfterTheEnd) {
 TEST_F(RecordedSessionTest, ThreadsAndRemovalsLoseNoPage) {
   Recorder recorder(kPages, {});
   serve(recording(recorder));
-  FakeVmmOptions options = vmm_options();
+  ReplayVmmOptions options = vmm_options();
   options.random_removes = 40;
-  const FakeVmmResult result = run_vmm(options);
+  const ReplayVmmResult result = run_vmm(options);
   EXPECT_TRUE(result.passed()) << result.describe();
   EXPECT_TRUE(join());
   // What was given back before its first touch is no page of the snapshot any more.
@@ -111,14 +111,14 @@ TEST_F(RecordedSessionTest, AHugePageIsTouchedAsAWhole) {
   freeze({.name = "huge", .memory_pages = 1536});
   Recorder recorder(1536, {});
   serve(recording(recorder));
-  FakeVmmOptions options = vmm_options();
+  ReplayVmmOptions options = vmm_options();
   options.touching = {};
-  options.touching.order = FakeTouching::Order::kTrace;
+  options.touching.order = ReplayTouching::Order::kTrace;
   options.touching.trace = {1536, {{1030, true, 0}, {3, false, 0}}};
   options.page_bytes = 2 * kMiB;
   options.hugetlb = false;
-  const FakeVmmResult result = run_vmm(options);
-  if (result.exit == FakeVmmExit::kUnsupported) GTEST_SKIP() << result.describe();
+  const ReplayVmmResult result = run_vmm(options);
+  if (result.exit == ReplayVmmExit::kUnsupported) GTEST_SKIP() << result.describe();
   const std::vector<Touch> touches = recorder.recording().touches;
   ASSERT_EQ(touches.size() % 512, 0u);
   ASSERT_GE(touches.size(), 512u);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The fixture of the page server's tests: a random snapshot in a store, a page server on a thread,
-// and fake VMMs that check every byte they read against the snapshot's plaintext.
+// and replay VMMs that check every byte they read against the snapshot's plaintext.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,10 +14,10 @@
 #include <thread>
 #include <vector>
 
+#include "thaw/replay/replay_vmm.h"
 #include "thaw/resume/page_server.h"
 #include "thaw/resume/working_set_test.h"
 #include "thaw/sys/file_io.h"
-#include "thaw/testing/fake_vmm.h"
 #include "thaw/testing/memory_store.h"
 #include "thaw/testing/snapshot_fixture.h"
 #include "thaw/testing/temp_dir.h"
@@ -80,28 +80,28 @@ class ServedVmmTest : public testing::Test {
     workers_.reset();
   }
 
-  FakeVmmOptions vmm_options(Generation generation = Generation::kV1_12) const {
-    FakeVmmOptions options = FakeVmmOptions::firecracker(generation);
+  ReplayVmmOptions vmm_options(Generation generation = Generation::kV1_12) const {
+    ReplayVmmOptions options = ReplayVmmOptions::firecracker(generation);
     options.socket_path = socket_path();
     options.image_path = image_path();
     options.regions = {{image_->memory().bytes, 0}};
-    options.touching.order = FakeTouching::Order::kPermutation;
+    options.touching.order = ReplayTouching::Order::kPermutation;
     options.touching.threads = 3;
     options.touching.write_percent = 40;
     options.touching.every_page = true;
     return options;
   }
 
-  FakeVmmResult run_vmm(const FakeVmmOptions& options) {
-    Result<std::unique_ptr<FakeVmm>> vmm = FakeVmm::start(options);
+  ReplayVmmResult run_vmm(const ReplayVmmOptions& options) {
+    Result<std::unique_ptr<ReplayVmm>> vmm = ReplayVmm::start(options);
     EXPECT_TRUE(vmm) << vmm.error().message;
     return (*vmm)->wait();
   }
 
   /// Serves one VMM to its end, which must be a good one.
-  SessionSummary serve_one(const PageServerOptions& server, const FakeVmmOptions& vmm) {
+  SessionSummary serve_one(const PageServerOptions& server, const ReplayVmmOptions& vmm) {
     serve(server);
-    const FakeVmmResult result = run_vmm(vmm);
+    const ReplayVmmResult result = run_vmm(vmm);
     EXPECT_TRUE(result.passed()) << result.describe();
     const Result<void> outcome = join();
     EXPECT_TRUE(outcome) << outcome.error().message;

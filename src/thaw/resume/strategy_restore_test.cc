@@ -95,9 +95,9 @@ class StrategyRestoreTest : public ServedVmmTest {
   }
 
   /// A guest that touches exactly these pages, in this order, on one thread.
-  FakeVmmOptions toucher_of(const std::vector<uint32_t>& pages) const {
-    FakeVmmOptions vmm = vmm_options();
-    vmm.touching.order = FakeTouching::Order::kTrace;
+  ReplayVmmOptions toucher_of(const std::vector<uint32_t>& pages) const {
+    ReplayVmmOptions vmm = vmm_options();
+    vmm.touching.order = ReplayTouching::Order::kTrace;
     vmm.touching.trace.page_count = image_->map().page_count();
     for (const uint32_t page : pages) vmm.touching.trace.events.push_back({page, page % 2 == 0, 0});
     vmm.touching.threads = 1;
@@ -116,7 +116,7 @@ TEST_P(EveryStrategy, ServesEveryByte) {
   const auto [layout, strategy, fill, prefault] = GetParam();
   freeze({.layout = layout, .hot_chunks = 20, .memory_pages = 4096});
   record(random_pages(4096, 900, 3));
-  FakeVmmOptions vmm = vmm_options();
+  ReplayVmmOptions vmm = vmm_options();
   vmm.random_removes = 100;
   const SessionSummary summary = serve_one(options_with(strategy, fill, prefault), vmm);
   EXPECT_EQ(summary.strategy, strategy);
@@ -155,9 +155,9 @@ TEST_F(StrategyRestoreTest, HotThenTheRestThenNobodyIsNeeded) {
     record(random_pages(4096, 300, 5));
     for (const Strategy strategy : {Strategy::kReap, Strategy::kChunks, Strategy::kHot}) {
       serve(options_with(strategy, Fill::kChunk, Prefault::kAll));
-      FakeVmmOptions vmm = vmm_options();
+      ReplayVmmOptions vmm = vmm_options();
       vmm.hold_before_exit = true;
-      const auto running = *FakeVmm::start(vmm);
+      const auto running = *ReplayVmm::start(vmm);
       ASSERT_TRUE(join());  // while the VMM lives on
       EXPECT_EQ(summaries_.at(0).end, SessionEnd::kComplete);
       running->proceed();
@@ -173,8 +173,8 @@ TEST_F(StrategyRestoreTest, ReapServesNoFaultBeforeAllIsLoaded) {
   record(random_pages(4096, 400, 6));
   hold_prefetches();
   serve(options_with(Strategy::kReap));
-  const auto running = *FakeVmm::start(vmm_options());
-  ASSERT_TRUE(running->wait_for(FakeVmmEvent::Kind::kHandshakeSent));
+  const auto running = *ReplayVmm::start(vmm_options());
+  ASSERT_TRUE(running->wait_for(ReplayVmmEvent::Kind::kHandshakeSent));
   while (hold_->prefetched == 0) std::this_thread::yield();
   hold_->release();
   EXPECT_TRUE(running->wait().passed()) << running->wait().describe();
@@ -193,10 +193,10 @@ TEST_F(StrategyRestoreTest, AGuestThatTouchesNothingThatWasPredictedEndsThePrefe
   PageServerOptions options = options_with(Strategy::kChunks);
   options.session.prefetch_lanes = 2;
   serve(options);
-  FakeVmmOptions vmm = toucher_of(others);
+  ReplayVmmOptions vmm = toucher_of(others);
   vmm.hold_before_exit = true;
-  const auto running = *FakeVmm::start(vmm);
-  ASSERT_TRUE(running->wait_for(FakeVmmEvent::Kind::kReport));
+  const auto running = *ReplayVmm::start(vmm);
+  ASSERT_TRUE(running->wait_for(ReplayVmmEvent::Kind::kReport));
   hold_->release();
   running->proceed();
   EXPECT_TRUE(running->wait().passed()) << running->wait().describe();
@@ -216,11 +216,11 @@ TEST_F(StrategyRestoreTest, AStoppedPredictionStillLetsTheRestComeIn) {
   PageServerOptions options = options_with(Strategy::kChunks, Fill::kChunk, Prefault::kAll);
   options.session.prefetch_lanes = 2;
   serve(options);
-  FakeVmmOptions vmm = toucher_of(others);
+  ReplayVmmOptions vmm = toucher_of(others);
   vmm.hold_before_exit = true;
-  const auto running = *FakeVmm::start(vmm);
+  const auto running = *ReplayVmm::start(vmm);
   while (hold_->prefetched < 2) std::this_thread::yield();
-  ASSERT_TRUE(running->wait_for(FakeVmmEvent::Kind::kReport));
+  ASSERT_TRUE(running->wait_for(ReplayVmmEvent::Kind::kReport));
   hold_->release();
   ASSERT_TRUE(join());
   EXPECT_EQ(summaries_.at(0).end, SessionEnd::kComplete);
@@ -238,9 +238,9 @@ TEST_F(StrategyRestoreTest, ASlowSourceHasTheNeighboursFetchedAlong) {
           .zero_share = 0});
   hold_prefetches();
   serve(options_with(Strategy::kHot, Fill::kAuto));
-  FakeVmmOptions vmm = toucher_of({pages_of_chunks(6, 11).front()});
+  ReplayVmmOptions vmm = toucher_of({pages_of_chunks(6, 11).front()});
   vmm.hold_before_touching = true;
-  const auto running = *FakeVmm::start(vmm);
+  const auto running = *ReplayVmm::start(vmm);
   // The plan's chunks do not come, so those near it are asked for, and no others.
   while (hold_->prefetched < 6 + 5) std::this_thread::yield();
   hold_->release();
@@ -264,10 +264,10 @@ TEST_F(StrategyRestoreTest, AWrongPredictionHasNoNeighbours) {
           .zero_share = 0});
   hold_prefetches();
   serve(options_with(Strategy::kHot, Fill::kAuto));
-  FakeVmmOptions vmm = toucher_of(pages_of_chunks(11, 200));
+  ReplayVmmOptions vmm = toucher_of(pages_of_chunks(11, 200));
   vmm.hold_before_exit = true;
-  const auto running = *FakeVmm::start(vmm);
-  ASSERT_TRUE(running->wait_for(FakeVmmEvent::Kind::kReport));
+  const auto running = *ReplayVmm::start(vmm);
+  ASSERT_TRUE(running->wait_for(ReplayVmmEvent::Kind::kReport));
   const uint64_t before = hold_->prefetched;
   // Several times what a session waits before it calls its source slow.
   std::this_thread::sleep_for(std::chrono::milliseconds(100));
@@ -293,7 +293,7 @@ TEST_F(StrategyRestoreTest, ASnapshotThatGoesDuringARestoreFailsClosed) {
   stop();
 
   serve(options_with(Strategy::kHot));
-  const FakeVmmResult result = run_vmm(vmm_options());
+  const ReplayVmmResult result = run_vmm(vmm_options());
   EXPECT_TRUE(result.signal == SIGKILL || result.signal == SIGBUS) << result.describe();
   const Result<void> outcome = join();
   ASSERT_FALSE(outcome);
@@ -329,7 +329,7 @@ TEST_F(StrategyRestoreTest, WithoutAWorkingSetTheServerDoesNotStart) {
 TEST_F(StrategyRestoreTest, HugePagesAreLoadedWhole) {
   freeze({.layout = Layout::kHot, .hot_chunks = 3, .memory_pages = 4096});
   record(random_pages(4096, 50, 10));
-  FakeVmmOptions vmm = vmm_options();
+  ReplayVmmOptions vmm = vmm_options();
   vmm.page_bytes = 2 * kMiB;
   vmm.hugetlb = false;
   for (const Strategy strategy : {Strategy::kReap, Strategy::kFaasnap, Strategy::kHot}) {

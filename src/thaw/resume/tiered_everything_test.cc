@@ -73,12 +73,12 @@ TEST_F(TieredEverythingTest, EveryByteIsRight) {
     served.session.fill = round % 2 == 0 ? Fill::kChunk : Fill::kPage;
     if (round == 2) served.session.prefault = Prefault::kAll;
     const auto server = serve(*snapshot, served);
-    std::vector<std::unique_ptr<FakeVmm>> vmms;
+    std::vector<std::unique_ptr<ReplayVmm>> vmms;
     for (uint32_t i = 0; i < kVmms; ++i) {
-      FakeVmmOptions vmm = server->vmm_options();
+      ReplayVmmOptions vmm = server->vmm_options();
       vmm.touching.seed = random();
       vmm.random_removes = 20;
-      vmms.push_back(*FakeVmm::start(vmm));
+      vmms.push_back(*ReplayVmm::start(vmm));
     }
     for (const auto& vmm : vmms) EXPECT_TRUE(vmm->wait().passed()) << vmm->wait().describe();
     const Result<void> outcome = server->join();

@@ -18,7 +18,7 @@ class TieredOverloadTest : public TieredRestoreTest {
   static constexpr uint64_t kPages = 256;
   static constexpr uint64_t kMemoryBytes = 64 * kMiB;  // all that is asked for stays
 
-  static FakeVmmOptions held(FakeVmmOptions options) {
+  static ReplayVmmOptions held(ReplayVmmOptions options) {
     options.touching.threads = 1;
     options.hold_before_touching = true;
     return options;
@@ -40,12 +40,12 @@ class TieredOverloadTest : public TieredRestoreTest {
     options.memory.bytes_max = kMemoryBytes;
     open_tiers(options);
     std::vector<std::unique_ptr<TieredServer>> servers;
-    std::vector<std::unique_ptr<FakeVmm>> vmms;
+    std::vector<std::unique_ptr<ReplayVmm>> vmms;
     constexpr uint32_t kEach = kRestores / kSnapshots;
     for (const auto& snapshot : snapshots) {
       servers.push_back(serve(*snapshot, {.sessions_max = kEach}));
       for (uint32_t i = 0; i < kEach; ++i) {
-        vmms.push_back(*FakeVmm::start(held(servers.back()->vmm_options())));
+        vmms.push_back(*ReplayVmm::start(held(servers.back()->vmm_options())));
       }
     }
     for (const auto& server : servers) {
@@ -95,13 +95,13 @@ TEST_F(TieredOverloadTest, OneRestoreTooManyIsRefusedAtOnceAndTheOthersFinish) {
   limited.restores_max = kRestores;
   limited.restore_settle_ms = 3'600'000;  // who has begun counts as loading until it ends
   const auto server = serve(*snapshot, limited);
-  std::vector<std::unique_ptr<FakeVmm>> vmms;
+  std::vector<std::unique_ptr<ReplayVmm>> vmms;
   for (unsigned i = 0; i < kRestores; ++i) {
-    vmms.push_back(*FakeVmm::start(held(server->vmm_options())));
+    vmms.push_back(*ReplayVmm::start(held(server->vmm_options())));
   }
   ASSERT_TRUE(wait_until([&] { return server->started() == kRestores; }));
   // Before any of the others has touched a page.
-  auto refused = *FakeVmm::start(held(server->vmm_options()));
+  auto refused = *ReplayVmm::start(held(server->vmm_options()));
   EXPECT_EQ(refused->wait().signal, SIGKILL) << refused->wait().describe();
   EXPECT_EQ(origin_gets(), 0u);
   for (const auto& vmm : vmms) vmm->proceed();
@@ -125,7 +125,7 @@ TEST_F(TieredOverloadTest, AFullQueueBeforeTheOriginRefusesAndSaysSo) {
   eager.session.prefault = Prefault::kAll;
   eager.session.prefault_lanes = 16;
   const auto server = serve(*snapshot, eager);
-  auto vmm = *FakeVmm::start(held(server->vmm_options()));
+  auto vmm = *ReplayVmm::start(held(server->vmm_options()));
   ASSERT_TRUE(wait_until([this] { return stack_->queue().counters().refused > 0; }));
   server_->set_chaos({});
   // All that the prefault asked for has been answered or refused.
@@ -162,7 +162,7 @@ class TieredFairnessTest : public TieredOverloadTest {
     options.origin = {.requests_max = kInFlight, .fault_reserve = 1};
     open_tiers(options);
     large_server_ = serve(*large_, prefault_all());
-    large_vmm_ = *FakeVmm::start(held(large_server_->vmm_options()));
+    large_vmm_ = *ReplayVmm::start(held(large_server_->vmm_options()));
     ASSERT_TRUE(wait_until([this] { return turnstile_->passed() == kLanes; }));
   }
   static PageServerOptions prefault_all() {
@@ -186,7 +186,7 @@ class TieredFairnessTest : public TieredOverloadTest {
     return gets;
   }
   /// Both end well once the origin answers.
-  void expect_both_restored(TieredServer& small_server, FakeVmm& small_vmm) {
+  void expect_both_restored(TieredServer& small_server, ReplayVmm& small_vmm) {
     server_->set_chaos({});
     large_vmm_->proceed();
     small_vmm.proceed();
@@ -201,12 +201,12 @@ class TieredFairnessTest : public TieredOverloadTest {
   std::unique_ptr<TieredSnapshot> large_;
   std::unique_ptr<TieredSnapshot> small_;
   std::unique_ptr<TieredServer> large_server_;
-  std::unique_ptr<FakeVmm> large_vmm_;
+  std::unique_ptr<ReplayVmm> large_vmm_;
 };
 
 TEST_F(TieredFairnessTest, TwoPrefaultsTakeTurns) {
   const auto small_server = serve(*small_, prefault_all());
-  auto small_vmm = *FakeVmm::start(held(small_server->vmm_options()));
+  auto small_vmm = *ReplayVmm::start(held(small_server->vmm_options()));
   ASSERT_TRUE(wait_until([&] { return turnstile_->passed() == kLanes + small_->chunk_count(); }));
   while (gets_of(*small_) < small_->chunk_count()) answer_once();
   // One of the large for one of the small, and what was under way at both ends.
@@ -216,7 +216,7 @@ TEST_F(TieredFairnessTest, TwoPrefaultsTakeTurns) {
 
 TEST_F(TieredFairnessTest, FaultsGoBeforeTheLargePrefault) {
   const auto small_server = serve(*small_);
-  auto small_vmm = *FakeVmm::start(held(small_server->vmm_options()));
+  auto small_vmm = *ReplayVmm::start(held(small_server->vmm_options()));
   small_vmm->proceed();
   while (gets_of(*small_) < small_->chunk_count()) {
     // Only what the guest waits for lets the origin go on.

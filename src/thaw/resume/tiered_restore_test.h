@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The fixture of the fault matrix: snapshots in a bucket of the strict S3 server, a whole stack of
-// tiers over it (local disk, a zone of real memcached servers), and fake VMMs that resume through
+// tiers over it (local disk, a zone of real memcached servers), and replay VMMs that resume through
 // it and compare every byte of their memory with the plaintext. A test breaks something, restores,
 // and proves by counters that what it broke was really met.
 #pragma once
@@ -24,10 +24,10 @@
 
 #include "thaw/base/guarded.h"
 #include "thaw/base/log.h"
+#include "thaw/replay/replay_vmm.h"
 #include "thaw/resume/page_server.h"
 #include "thaw/s3/served_store_test.h"
 #include "thaw/sys/file_io.h"
-#include "thaw/testing/fake_vmm.h"
 #include "thaw/testing/memcached_process.h"
 #include "thaw/testing/memory_store.h"
 #include "thaw/testing/snapshot_fixture.h"
@@ -122,7 +122,7 @@ class Turnstile final : public ChunkSource {
 struct TieredSnapshot {
   SnapshotFixture fixture;
   std::shared_ptr<const ResumeImage> image;
-  std::string image_path;  // the plaintext, for the fake VMM
+  std::string image_path;  // the plaintext, for the replay VMM
 
   uint64_t chunk_count() const { return image->chunk_count(); }
   const ChunkEntry& chunk(uint32_t number) const {
@@ -150,12 +150,12 @@ class TieredServer {
     join();
   }
 
-  FakeVmmOptions vmm_options() const {
-    FakeVmmOptions options = FakeVmmOptions::firecracker(Generation::kV1_12);
+  ReplayVmmOptions vmm_options() const {
+    ReplayVmmOptions options = ReplayVmmOptions::firecracker(Generation::kV1_12);
     options.socket_path = socket_path_;
     options.image_path = snapshot_.image_path;
     options.regions = {{snapshot_.image->memory().bytes, 0}};
-    options.touching.order = FakeTouching::Order::kPermutation;
+    options.touching.order = ReplayTouching::Order::kPermutation;
     options.touching.threads = 3;
     options.touching.write_percent = 40;
     options.touching.every_page = true;
@@ -182,7 +182,7 @@ class TieredServer {
 
 /// How a restore ended, at both ends.
 struct Restored {
-  FakeVmmResult vmm;
+  ReplayVmmResult vmm;
   Result<void> outcome;
   std::vector<SessionSummary> sessions;
 };
@@ -349,7 +349,7 @@ class TieredRestoreTest : public testing::Test {
                    const PageServerOptions& options = {}) {
     const auto server = serve(snapshot, options);
     Restored restored;
-    auto vmm = FakeVmm::start(server->vmm_options());
+    auto vmm = ReplayVmm::start(server->vmm_options());
     if (!vmm) {
       ADD_FAILURE() << vmm.error().message;
       server->stop();

@@ -183,9 +183,9 @@ TEST_F(TieredZoneFaultTest, TheListOfNodesMayChangeWhileVmmsRun) {
 
   constexpr uint32_t kVmms = 3;
   const auto server = serve(*snapshot_, {.sessions_max = kVmms});
-  std::vector<std::unique_ptr<FakeVmm>> vmms;
+  std::vector<std::unique_ptr<ReplayVmm>> vmms;
   for (uint32_t i = 0; i < kVmms; ++i) {
-    vmms.push_back(*FakeVmm::start(server->vmm_options()));
+    vmms.push_back(*ReplayVmm::start(server->vmm_options()));
   }
   ASSERT_TRUE(wait_until([this] { return turnstile_->held() >= kVmms; }));
   std::vector<ZoneNodeAddress> last_five = zone_nodes();

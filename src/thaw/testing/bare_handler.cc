@@ -16,9 +16,9 @@
 
 #include "thaw/base/units.h"
 #include "thaw/sys/fd.h"
+#include "thaw/sys/pin_thread.h"
 #include "thaw/sys/process.h"
 #include "thaw/sys/unix_socket.h"
-#include "thaw/testing/pin_thread.h"
 
 namespace thaw {
 namespace {

@@ -3,8 +3,8 @@
 // BareHandler: the least that serves a Firecracker guest over userfaultfd - one thread; poll, read,
 // one UFFDIO_COPY of one page from a plain buffer. It is what a careful expert writes by hand, and
 // so the baseline that `fault_ondemand_hit` is compared with; and it is right (it knows REMOVE), so
-// the fake VMM is tested against it. System calls are made directly: thaw's own wrappers, which are
-// compared with it, must not be part of it.
+// the replay VMM is tested against it. System calls are made directly: thaw's own wrappers, which
+// are compared with it, must not be part of it.
 #pragma once
 
 #include <cstdint>

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "thaw/base/units.h"
+#include "thaw/replay/replay_vmm.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/testing/bare_handler.h"
-#include "thaw/testing/fake_vmm.h"
 #include "thaw/testing/temp_dir.h"
 
 namespace thaw {
@@ -19,7 +19,7 @@ namespace {
 constexpr uint64_t kPages = 4096;
 
 struct Run {
-  FakeVmmReport report;
+  ReplayVmmReport report;
   std::string error;
 };
 
@@ -30,17 +30,17 @@ Run run_once(const TempDir& dir, ByteSpan image, int handler_core, unsigned writ
   bare.core = handler_core;
   const auto handler = BareHandler::start(bare);
   if (!handler) return {{}, handler.error().message};
-  FakeVmmOptions options = FakeVmmOptions::firecracker(Generation::kV1_12);
+  ReplayVmmOptions options = ReplayVmmOptions::firecracker(Generation::kV1_12);
   options.socket_path = bare.socket_path;
   options.image_path = dir.file("memory");
   options.regions = {{image.size(), 0}};
-  options.touching.order = FakeTouching::Order::kPermutation;
-  options.touching.check = FakeTouching::Check::kAfterTrace;
+  options.touching.order = ReplayTouching::Order::kPermutation;
+  options.touching.check = ReplayTouching::Check::kAfterTrace;
   options.touching.write_percent = write_percent;
   options.touching.cores = {0};
-  const auto vmm = FakeVmm::start(options);
+  const auto vmm = ReplayVmm::start(options);
   if (!vmm) return {{}, vmm.error().message};
-  const FakeVmmResult& result = (*vmm)->wait();
+  const ReplayVmmResult& result = (*vmm)->wait();
   if (!result.passed()) return {{}, result.describe()};
   return {*result.report, {}};
 }

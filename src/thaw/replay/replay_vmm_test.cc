@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fake VMM against the bare handler, and against a handler that is wrong: an oracle that cannot
-// say no proves nothing.
-#include "thaw/testing/fake_vmm.h"
+// The replay VMM against the bare handler, and against a handler that is wrong: an oracle that
+// cannot say no proves nothing.
+#include "thaw/replay/replay_vmm.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -19,12 +19,12 @@
 
 #include "thaw/base/check.h"
 #include "thaw/base/units.h"
+#include "thaw/replay/image_pattern_test.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/sys/process.h"
 #include "thaw/sys/uffd.h"
 #include "thaw/sys/unix_socket.h"
 #include "thaw/testing/bare_handler.h"
-#include "thaw/testing/fake_image_test.h"
 #include "thaw/testing/temp_dir.h"
 
 namespace thaw {
@@ -32,9 +32,9 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using Event = FakeVmmEvent::Kind;
+using Event = ReplayVmmEvent::Kind;
 
-class FakeVmmTest : public ::testing::Test {
+class ReplayVmmTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (const auto uffd = Uffd::create(UFFD_FEATURE_EVENT_REMOVE); !uffd) {
@@ -48,8 +48,8 @@ class FakeVmmTest : public ::testing::Test {
     ASSERT_TRUE(replace_file(dir_.file("memory"), image_, 0600));
   }
 
-  FakeVmmOptions options(Generation generation = Generation::kV1_12) const {
-    FakeVmmOptions options = FakeVmmOptions::firecracker(generation);
+  ReplayVmmOptions options(Generation generation = Generation::kV1_12) const {
+    ReplayVmmOptions options = ReplayVmmOptions::firecracker(generation);
     options.socket_path = dir_.file("uffd.sock");
     options.image_path = dir_.file("memory");
     options.regions = {{image_.size(), 0}};
@@ -66,18 +66,18 @@ class FakeVmmTest : public ::testing::Test {
     handler_ = std::move(*started);
   }
 
-  static std::unique_ptr<FakeVmm> start(const FakeVmmOptions& options) {
-    auto vmm = FakeVmm::start(options);
+  static std::unique_ptr<ReplayVmm> start(const ReplayVmmOptions& options) {
+    auto vmm = ReplayVmm::start(options);
     EXPECT_TRUE(vmm) << vmm.error().message;
     return vmm ? std::move(*vmm) : nullptr;
   }
 
   // Runs it to its end against a right handler.
-  FakeVmmResult run(const FakeVmmOptions& options, bool forget_removes = false) {
+  ReplayVmmResult run(const ReplayVmmOptions& options, bool forget_removes = false) {
     start_handler(forget_removes);
     const auto vmm = start(options);
     if (vmm == nullptr) return {};
-    FakeVmmResult result = vmm->wait(kPatience);
+    ReplayVmmResult result = vmm->wait(kPatience);
     stats_ = handler_->stop();
     handler_.reset();
     return result;
@@ -92,10 +92,10 @@ class FakeVmmTest : public ::testing::Test {
 // --- touching
 // -------------------------------------------------------------------------------------
 
-TEST_F(FakeVmmTest, ReadsEveryPageAndFindsItRight) {
-  FakeVmmOptions vmm = options();
-  vmm.touching.order = FakeTouching::Order::kSequential;
-  const FakeVmmResult result = run(vmm);
+TEST_F(ReplayVmmTest, ReadsEveryPageAndFindsItRight) {
+  ReplayVmmOptions vmm = options();
+  vmm.touching.order = ReplayTouching::Order::kSequential;
+  const ReplayVmmResult result = run(vmm);
   ASSERT_TRUE(result.passed()) << result.describe();
   EXPECT_EQ(result.report->touches, kPages);
   EXPECT_EQ(result.report->pages_touched, kPages);
@@ -111,25 +111,25 @@ TEST_F(FakeVmmTest, ReadsEveryPageAndFindsItRight) {
   EXPECT_EQ(stats_.error, "");
 }
 
-TEST_F(FakeVmmTest, WriteTouchesAreWriteFaults) {
-  FakeVmmOptions vmm = options();
-  vmm.touching.order = FakeTouching::Order::kPermutation;
+TEST_F(ReplayVmmTest, WriteTouchesAreWriteFaults) {
+  ReplayVmmOptions vmm = options();
+  vmm.touching.order = ReplayTouching::Order::kPermutation;
   vmm.touching.write_percent = 100;
-  const FakeVmmResult result = run(vmm);
+  const ReplayVmmResult result = run(vmm);
   ASSERT_TRUE(result.passed()) << result.describe();
   EXPECT_EQ(result.report->writes, kPages);
   EXPECT_EQ(stats_.write_faults, kPages);
 }
 
-TEST_F(FakeVmmTest, ManyThreadsRepeatsAndWrites) {
-  FakeVmmOptions vmm = options();
-  vmm.touching.order = FakeTouching::Order::kRepeats;
+TEST_F(ReplayVmmTest, ManyThreadsRepeatsAndWrites) {
+  ReplayVmmOptions vmm = options();
+  vmm.touching.order = ReplayTouching::Order::kRepeats;
   vmm.touching.touches = 5000;
   vmm.touching.write_percent = 50;
   vmm.touching.every_page = true;
   vmm.touching.threads = 4;
   vmm.touching.cores = {0};
-  const FakeVmmResult result = run(vmm);
+  const ReplayVmmResult result = run(vmm);
   ASSERT_TRUE(result.passed()) << result.describe();
   EXPECT_EQ(result.report->pages_touched, kPages);
   EXPECT_EQ(result.report->first_touch.count, kPages);
@@ -138,13 +138,13 @@ TEST_F(FakeVmmTest, ManyThreadsRepeatsAndWrites) {
   EXPECT_GT(result.report->touches, 5000u);
 }
 
-TEST_F(FakeVmmTest, CheckingAfterTheTraceChecksEveryTouchedPageOnce) {
-  FakeVmmOptions vmm = options();
-  vmm.touching.order = FakeTouching::Order::kTrace;
+TEST_F(ReplayVmmTest, CheckingAfterTheTraceChecksEveryTouchedPageOnce) {
+  ReplayVmmOptions vmm = options();
+  vmm.touching.order = ReplayTouching::Order::kTrace;
   vmm.touching.trace = {kPages, {{5, false, 0}, {900, true, 1000}, {5, true, 0}, {17, false, 0}}};
   vmm.touching.replay_gaps = true;
-  vmm.touching.check = FakeTouching::Check::kAfterTrace;
-  const FakeVmmResult result = run(vmm);
+  vmm.touching.check = ReplayTouching::Check::kAfterTrace;
+  const ReplayVmmResult result = run(vmm);
   ASSERT_TRUE(result.passed()) << result.describe();
   EXPECT_EQ(result.report->touches, 4u);
   EXPECT_EQ(result.report->writes, 2u);
@@ -152,12 +152,12 @@ TEST_F(FakeVmmTest, CheckingAfterTheTraceChecksEveryTouchedPageOnce) {
   EXPECT_EQ(stats_.faults, 3u);
 }
 
-TEST_F(FakeVmmTest, RegionsShowTheImageAtTheirOffsets) {
-  FakeVmmOptions vmm = options();
+TEST_F(ReplayVmmTest, RegionsShowTheImageAtTheirOffsets) {
+  ReplayVmmOptions vmm = options();
   vmm.regions = {{kImageBytes / 4, kImageBytes / 2}, {kImageBytes / 4, 0}};
-  vmm.touching.order = FakeTouching::Order::kPermutation;
+  vmm.touching.order = ReplayTouching::Order::kPermutation;
   vmm.touching.threads = 2;
-  const FakeVmmResult result = run(vmm);
+  const ReplayVmmResult result = run(vmm);
   ASSERT_TRUE(result.passed()) << result.describe();
   EXPECT_EQ(result.report->pages_touched, kPages / 2);
 }
@@ -165,18 +165,18 @@ TEST_F(FakeVmmTest, RegionsShowTheImageAtTheirOffsets) {
 // --- the oracle bites
 // -----------------------------------------------------------------------------
 
-TEST_F(FakeVmmTest, CanaryOneFlippedBitIsFound) {
+TEST_F(ReplayVmmTest, CanaryOneFlippedBitIsFound) {
   constexpr uint64_t kBadPage = 321;
   constexpr uint32_t kBadByte = 4095;
-  for (const auto check : {FakeTouching::Check::kOnTouch, FakeTouching::Check::kAfterTrace}) {
+  for (const auto check : {ReplayTouching::Check::kOnTouch, ReplayTouching::Check::kAfterTrace}) {
     const std::byte right = image_[kBadPage * kPageBytes + kBadByte];
     image_[kBadPage * kPageBytes + kBadByte] ^= std::byte{0x10};
-    FakeVmmOptions vmm = options();
-    vmm.touching.order = FakeTouching::Order::kPermutation;
+    ReplayVmmOptions vmm = options();
+    vmm.touching.order = ReplayTouching::Order::kPermutation;
     vmm.touching.write_percent = 50;
     vmm.touching.check = check;
-    const FakeVmmResult result = run(vmm);
-    EXPECT_EQ(result.exit, FakeVmmExit::kMismatch) << result.describe();
+    const ReplayVmmResult result = run(vmm);
+    EXPECT_EQ(result.exit, ReplayVmmExit::kMismatch) << result.describe();
     ASSERT_TRUE(result.report);
     EXPECT_EQ(result.report->mismatch_count, 1u);
     ASSERT_EQ(result.report->mismatches.size(), 1u);
@@ -190,12 +190,12 @@ TEST_F(FakeVmmTest, CanaryOneFlippedBitIsFound) {
   }
 }
 
-TEST_F(FakeVmmTest, CanaryAStalePageAfterRemoveIsFound) {
-  FakeVmmOptions vmm = options();
-  vmm.touching.order = FakeTouching::Order::kSequential;
-  vmm.changes = {{FakeMapChange::Kind::kRemove, kPages, 100, 3}};
-  const FakeVmmResult result = run(vmm, /*forget_removes=*/true);
-  EXPECT_EQ(result.exit, FakeVmmExit::kMismatch) << result.describe();
+TEST_F(ReplayVmmTest, CanaryAStalePageAfterRemoveIsFound) {
+  ReplayVmmOptions vmm = options();
+  vmm.touching.order = ReplayTouching::Order::kSequential;
+  vmm.changes = {{ReplayMapChange::Kind::kRemove, kPages, 100, 3}};
+  const ReplayVmmResult result = run(vmm, /*forget_removes=*/true);
+  EXPECT_EQ(result.exit, ReplayVmmExit::kMismatch) << result.describe();
   ASSERT_TRUE(result.report);
   EXPECT_EQ(result.report->mismatch_count, 3u);
   EXPECT_EQ(result.report->mismatches.at(0).page, 100u);
@@ -203,12 +203,12 @@ TEST_F(FakeVmmTest, CanaryAStalePageAfterRemoveIsFound) {
   EXPECT_EQ(result.report->mismatches.at(0).history, "removed");
 }
 
-TEST_F(FakeVmmTest, CanaryAPageOfAnotherPlaceIsFound) {
+TEST_F(ReplayVmmTest, CanaryAPageOfAnotherPlaceIsFound) {
   std::rotate(image_.begin(), image_.begin() + kPageBytes, image_.end());
-  FakeVmmOptions vmm = options();
-  vmm.touching.order = FakeTouching::Order::kSequential;
-  const FakeVmmResult result = run(vmm);
-  EXPECT_EQ(result.exit, FakeVmmExit::kMismatch);
+  ReplayVmmOptions vmm = options();
+  vmm.touching.order = ReplayTouching::Order::kSequential;
+  const ReplayVmmResult result = run(vmm);
+  EXPECT_EQ(result.exit, ReplayVmmExit::kMismatch);
   ASSERT_TRUE(result.report);
   EXPECT_EQ(result.report->mismatch_count, kPages);
   EXPECT_EQ(result.report->mismatches.size(), kMismatchesMax);
@@ -217,12 +217,13 @@ TEST_F(FakeVmmTest, CanaryAPageOfAnotherPlaceIsFound) {
 // --- removes
 // --------------------------------------------------------------------------------------
 
-TEST_F(FakeVmmTest, RemovedPagesReadAsZerosAgainAndAgain) {
-  FakeVmmOptions vmm = options();
-  vmm.touching.order = FakeTouching::Order::kTrace;
+TEST_F(ReplayVmmTest, RemovedPagesReadAsZerosAgainAndAgain) {
+  ReplayVmmOptions vmm = options();
+  vmm.touching.order = ReplayTouching::Order::kTrace;
   vmm.touching.trace = {kPages, {{8, true, 0}, {8, true, 0}, {9, false, 0}, {8, false, 0}}};
-  vmm.changes = {{FakeMapChange::Kind::kRemove, 1, 8, 1}, {FakeMapChange::Kind::kRemove, 3, 7, 3}};
-  const FakeVmmResult result = run(vmm);
+  vmm.changes = {{ReplayMapChange::Kind::kRemove, 1, 8, 1},
+                 {ReplayMapChange::Kind::kRemove, 3, 7, 3}};
+  const ReplayVmmResult result = run(vmm);
   ASSERT_TRUE(result.passed()) << result.describe();
   EXPECT_EQ(result.report->pages_removed, 4u);
   EXPECT_EQ(stats_.removes, 2u);
@@ -230,18 +231,18 @@ TEST_F(FakeVmmTest, RemovedPagesReadAsZerosAgainAndAgain) {
   EXPECT_EQ(stats_.image_pages, 2u);
 }
 
-TEST_F(FakeVmmTest, RemovesRaceWithTouchesAndTheOracleStaysExact) {
+TEST_F(ReplayVmmTest, RemovesRaceWithTouchesAndTheOracleStaysExact) {
   for (uint64_t seed = 1; seed <= 5; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    FakeVmmOptions vmm = options();
-    vmm.touching.order = FakeTouching::Order::kRepeats;
+    ReplayVmmOptions vmm = options();
+    vmm.touching.order = ReplayTouching::Order::kRepeats;
     vmm.touching.touches = 4000;
     vmm.touching.write_percent = 40;
     vmm.touching.threads = 4;
     vmm.touching.seed = seed;
     vmm.random_removes = 300;
     vmm.random_remove_pages_max = 40;
-    const FakeVmmResult result = run(vmm);
+    const ReplayVmmResult result = run(vmm);
     ASSERT_TRUE(result.passed()) << result.describe();
     EXPECT_GT(result.report->pages_removed, 300u);
     EXPECT_GE(stats_.removes, 300u);
@@ -250,23 +251,23 @@ TEST_F(FakeVmmTest, RemovesRaceWithTouchesAndTheOracleStaysExact) {
   }
 }
 
-TEST_F(FakeVmmTest, AnOldBalloonMapsOverTheRangeAndNobodyIsTold) {
-  FakeVmmOptions vmm = options(Generation::kV1_7);
-  vmm.touching.order = FakeTouching::Order::kSequential;
-  vmm.changes = {{FakeMapChange::Kind::kRemoveByMap, 50, 10, 100}};
-  const FakeVmmResult result = run(vmm);
+TEST_F(ReplayVmmTest, AnOldBalloonMapsOverTheRangeAndNobodyIsTold) {
+  ReplayVmmOptions vmm = options(Generation::kV1_7);
+  vmm.touching.order = ReplayTouching::Order::kSequential;
+  vmm.changes = {{ReplayMapChange::Kind::kRemoveByMap, 50, 10, 100}};
+  const ReplayVmmResult result = run(vmm);
   ASSERT_TRUE(result.passed()) << result.describe();
   EXPECT_EQ(stats_.removes, 0u);
   EXPECT_EQ(stats_.image_pages, kPages - 60);  // 40 had been touched before, 60 left unseen
 }
 
-TEST_F(FakeVmmTest, UnmappedPagesAreNotTouched) {
-  FakeVmmOptions vmm = options();
-  vmm.touching.order = FakeTouching::Order::kSequential;
+TEST_F(ReplayVmmTest, UnmappedPagesAreNotTouched) {
+  ReplayVmmOptions vmm = options();
+  vmm.touching.order = ReplayTouching::Order::kSequential;
   vmm.touching.threads = 2;
-  vmm.changes = {{FakeMapChange::Kind::kUnmap, 0, 512, 64}};
+  vmm.changes = {{ReplayMapChange::Kind::kUnmap, 0, 512, 64}};
   vmm.random_removes = 20;
-  const FakeVmmResult result = run(vmm);
+  const ReplayVmmResult result = run(vmm);
   ASSERT_TRUE(result.passed()) << result.describe();
   EXPECT_EQ(result.report->skipped, 64u);
   EXPECT_EQ(result.report->pages_touched, kPages - 64);
@@ -275,15 +276,15 @@ TEST_F(FakeVmmTest, UnmappedPagesAreNotTouched) {
 // --- pages of 2 MiB
 // -------------------------------------------------------------------------------
 
-TEST_F(FakeVmmTest, PagesOf2MiBOverOrdinaryMemory) {
+TEST_F(ReplayVmmTest, PagesOf2MiBOverOrdinaryMemory) {
   use_image(random_image(8 * kMiB));
-  FakeVmmOptions vmm = options();
+  ReplayVmmOptions vmm = options();
   vmm.page_bytes = 2 * kMiB;
   vmm.hugetlb = false;
-  vmm.touching.order = FakeTouching::Order::kTrace;
+  vmm.touching.order = ReplayTouching::Order::kTrace;
   vmm.touching.trace = {2048, {{3, true, 0}, {600, false, 0}, {4, true, 0}, {1700, false, 0}}};
-  vmm.changes = {{FakeMapChange::Kind::kRemove, 3, 0, 1}};
-  const FakeVmmResult result = run(vmm);
+  vmm.changes = {{ReplayMapChange::Kind::kRemove, 3, 0, 1}};
+  const ReplayVmmResult result = run(vmm);
   ASSERT_TRUE(result.passed()) << result.describe();
   EXPECT_EQ(result.report->first_touch.count, 3u);
   EXPECT_EQ(result.report->pages_removed, 512u);
@@ -291,15 +292,15 @@ TEST_F(FakeVmmTest, PagesOf2MiBOverOrdinaryMemory) {
   EXPECT_GE(stats_.zero_pages, 1u);
 }
 
-TEST_F(FakeVmmTest, PagesOf2MiBOverHugetlbOrSaysWhatIsMissing) {
+TEST_F(ReplayVmmTest, PagesOf2MiBOverHugetlbOrSaysWhatIsMissing) {
   use_image(random_image(8 * kMiB));
-  FakeVmmOptions vmm = options();
+  ReplayVmmOptions vmm = options();
   vmm.page_bytes = 2 * kMiB;
-  vmm.touching.order = FakeTouching::Order::kPermutation;
+  vmm.touching.order = ReplayTouching::Order::kPermutation;
   vmm.touching.write_percent = 50;
-  vmm.changes = {{FakeMapChange::Kind::kRemove, 1000, 512, 512}};
-  const FakeVmmResult result = run(vmm);
-  if (result.exit == FakeVmmExit::kUnsupported) {
+  vmm.changes = {{ReplayMapChange::Kind::kRemove, 1000, 512, 512}};
+  const ReplayVmmResult result = run(vmm);
+  if (result.exit == ReplayVmmExit::kUnsupported) {
     EXPECT_THAT(result.error, HasSubstr("sysctl vm.nr_hugepages"));
     GTEST_SKIP() << result.error;
   }
@@ -325,18 +326,18 @@ std::string target_of(int fd) {
   return std::string(target, length < 0 ? 0 : static_cast<size_t>(length));
 }
 
-class HandshakeTest : public FakeVmmTest {
+class HandshakeTest : public ReplayVmmTest {
  protected:
   void SetUp() override {
-    FakeVmmTest::SetUp();
+    ReplayVmmTest::SetUp();
     if (IsSkipped()) return;
     auto listener = listen_unix(dir_.file("uffd.sock"));
     ASSERT_TRUE(listener) << listener.error().message;
     listener_ = std::move(*listener);
   }
 
-  // Takes what has arrived when the fake VMM says it has sent everything.
-  Heard hear(FakeVmm& vmm) {
+  // Takes what has arrived when the replay VMM says it has sent everything.
+  Heard hear(ReplayVmm& vmm) {
     Heard heard;
     const auto sent = vmm.wait_for(Event::kHandshakeSent);
     EXPECT_TRUE(sent) << vmm.wait().describe();
@@ -375,7 +376,7 @@ TEST_F(HandshakeTest, EachGenerationSendsItsFieldsAndKeepsOrClosesTheSocket) {
   EXPECT_EQ(v1_1.pid, vmm1->pid());
   EXPECT_TRUE(vmm1->wait().passed()) << vmm1->wait().describe();
 
-  FakeVmmOptions two = options(Generation::kV1_7);
+  ReplayVmmOptions two = options(Generation::kV1_7);
   two.regions = {{kPageBytes, 0}, {2 * kPageBytes, kPageBytes}};
   const auto vmm7 = start(two);
   const Heard v1_7 = hear(*vmm7);
@@ -388,7 +389,7 @@ TEST_F(HandshakeTest, EachGenerationSendsItsFieldsAndKeepsOrClosesTheSocket) {
   EXPECT_EQ(regions[1]["page_size_kib"], 4096);
   EXPECT_TRUE(v1_7.end);
 
-  FakeVmmOptions kept = options(Generation::kV1_12);
+  ReplayVmmOptions kept = options(Generation::kV1_12);
   kept.handshake.unknown_field = true;
   kept.wait_for_peer_close = true;
   const auto vmm12 = start(kept);
@@ -402,8 +403,8 @@ TEST_F(HandshakeTest, EachGenerationSendsItsFieldsAndKeepsOrClosesTheSocket) {
 }
 
 TEST_F(HandshakeTest, DescriptorsAndBytesAreSentAsTold) {
-  FakeVmmOptions vmm = options();
-  using Passed = FakeHandshake::Passed;
+  ReplayVmmOptions vmm = options();
+  using Passed = ReplayHandshake::Passed;
   vmm.handshake.raw_body = std::string("\xff\x00 no JSON", 10);
   vmm.handshake.fds = {Passed::kMemfd, Passed::kDevNull, Passed::kUffd};
   const auto three = start(vmm);
@@ -416,16 +417,16 @@ TEST_F(HandshakeTest, DescriptorsAndBytesAreSentAsTold) {
 }
 
 TEST_F(HandshakeTest, SilentCutAndHanging) {
-  FakeVmmOptions vmm = options();
+  ReplayVmmOptions vmm = options();
   vmm.hold_before_exit = true;
-  vmm.handshake.delivery = FakeHandshake::Delivery::kSilent;
+  vmm.handshake.delivery = ReplayHandshake::Delivery::kSilent;
   const auto silent = start(vmm);
   const Heard nothing = hear(*silent);
   EXPECT_EQ(nothing.body, "");
   EXPECT_TRUE(nothing.fds.empty());
   EXPECT_FALSE(nothing.end);
 
-  vmm.handshake.delivery = FakeHandshake::Delivery::kCut;
+  vmm.handshake.delivery = ReplayHandshake::Delivery::kCut;
   vmm.handshake.cut_at = 10;
   const auto hanging = start(vmm);
   const Heard half = hear(*hanging);
@@ -442,31 +443,31 @@ TEST_F(HandshakeTest, SilentCutAndHanging) {
   EXPECT_TRUE(hear(*closing).end);
 }
 
-TEST_F(FakeVmmTest, AHandshakeInTwoPiecesServes) {
-  FakeVmmOptions vmm = options();
-  vmm.handshake.delivery = FakeHandshake::Delivery::kTwoPieces;
-  vmm.touching.order = FakeTouching::Order::kSequential;
-  const FakeVmmResult result = run(vmm);
+TEST_F(ReplayVmmTest, AHandshakeInTwoPiecesServes) {
+  ReplayVmmOptions vmm = options();
+  vmm.handshake.delivery = ReplayHandshake::Delivery::kTwoPieces;
+  vmm.touching.order = ReplayTouching::Order::kSequential;
+  const ReplayVmmResult result = run(vmm);
   EXPECT_TRUE(result.passed()) << result.describe();
 }
 
-TEST_F(FakeVmmTest, E2bSendsASecondDescriptor) {
-  FakeVmmOptions vmm = options();
-  vmm.handshake.fds = {FakeHandshake::Passed::kUffd, FakeHandshake::Passed::kMemfd};
-  vmm.touching.order = FakeTouching::Order::kSequential;
-  const FakeVmmResult result = run(vmm);
+TEST_F(ReplayVmmTest, E2bSendsASecondDescriptor) {
+  ReplayVmmOptions vmm = options();
+  vmm.handshake.fds = {ReplayHandshake::Passed::kUffd, ReplayHandshake::Passed::kMemfd};
+  vmm.touching.order = ReplayTouching::Order::kSequential;
+  const ReplayVmmResult result = run(vmm);
   EXPECT_TRUE(result.passed()) << result.describe();
 }
 
 // --- ends and moments
 // -----------------------------------------------------------------------------
 
-TEST_F(FakeVmmTest, KillsItselfAmongItsFaults) {
-  FakeVmmOptions vmm = options();
-  vmm.touching.order = FakeTouching::Order::kPermutation;
+TEST_F(ReplayVmmTest, KillsItselfAmongItsFaults) {
+  ReplayVmmOptions vmm = options();
+  vmm.touching.order = ReplayTouching::Order::kPermutation;
   vmm.touching.threads = 3;
   vmm.sigkill_after = 200;
-  const FakeVmmResult result = run(vmm);
+  const ReplayVmmResult result = run(vmm);
   EXPECT_EQ(result.signal, SIGKILL);
   EXPECT_FALSE(result.exit);
   EXPECT_FALSE(result.report);
@@ -475,34 +476,34 @@ TEST_F(FakeVmmTest, KillsItselfAmongItsFaults) {
   EXPECT_LT(stats_.image_pages, kPages);
 }
 
-TEST_F(FakeVmmTest, ExitsRightAfterTheHandshake) {
-  FakeVmmOptions vmm = options();
-  vmm.touching.order = FakeTouching::Order::kPermutation;
+TEST_F(ReplayVmmTest, ExitsRightAfterTheHandshake) {
+  ReplayVmmOptions vmm = options();
+  vmm.touching.order = ReplayTouching::Order::kPermutation;
   vmm.exit_after = 0;
-  const FakeVmmResult result = run(vmm);
-  EXPECT_EQ(result.exit, FakeVmmExit::kDone);
+  const ReplayVmmResult result = run(vmm);
+  EXPECT_EQ(result.exit, ReplayVmmExit::kDone);
   EXPECT_FALSE(result.report);
   EXPECT_FALSE(result.passed());
   EXPECT_EQ(stats_.faults, 0u);
 }
 
-TEST_F(FakeVmmTest, ClosingOnlyTheSocketAndStallingDoNotEndIt) {
-  FakeVmmOptions vmm = options();
-  vmm.touching.order = FakeTouching::Order::kPermutation;
+TEST_F(ReplayVmmTest, ClosingOnlyTheSocketAndStallingDoNotEndIt) {
+  ReplayVmmOptions vmm = options();
+  vmm.touching.order = ReplayTouching::Order::kPermutation;
   vmm.touching.threads = 2;
   vmm.close_socket_after = 100;
   vmm.stall_after = 300;
   vmm.stall_ms = 30;
-  const FakeVmmResult result = run(vmm);
+  const ReplayVmmResult result = run(vmm);
   ASSERT_TRUE(result.passed()) << result.describe();
   EXPECT_EQ(result.report->pages_touched, kPages);
   EXPECT_GE(result.report->touching_ns, 30'000'000u);
 }
 
-TEST_F(FakeVmmTest, HoldsBeforeTouchingAndBeforeItsEnd) {
+TEST_F(ReplayVmmTest, HoldsBeforeTouchingAndBeforeItsEnd) {
   start_handler();
-  FakeVmmOptions told = options();
-  told.touching.order = FakeTouching::Order::kSequential;
+  ReplayVmmOptions told = options();
+  told.touching.order = ReplayTouching::Order::kSequential;
   told.hold_before_touching = true;
   told.hold_before_exit = true;
   const auto vmm = start(told);
@@ -517,8 +518,8 @@ TEST_F(FakeVmmTest, HoldsBeforeTouchingAndBeforeItsEnd) {
 }
 
 TEST_F(HandshakeTest, AFrozenGuestIsKilledByPidfdAndByTheDestructor) {
-  FakeVmmOptions told = options();
-  told.touching.order = FakeTouching::Order::kSequential;
+  ReplayVmmOptions told = options();
+  told.touching.order = ReplayTouching::Order::kSequential;
   auto frozen = start(told);  // nobody serves its faults
   hear(*frozen);
   ASSERT_TRUE(kill_by_pidfd(frozen->pidfd(), SIGKILL));
@@ -533,39 +534,39 @@ TEST_F(HandshakeTest, AFrozenGuestIsKilledByPidfdAndByTheDestructor) {
 }
 
 TEST_F(HandshakeTest, AWatchdogEndsAWaitThatWouldNotEnd) {
-  FakeVmmOptions told = options();
+  ReplayVmmOptions told = options();
   told.hold_before_exit = true;
   const auto vmm = start(told);
-  const FakeVmmResult& result = vmm->wait(std::chrono::milliseconds(20));
+  const ReplayVmmResult& result = vmm->wait(std::chrono::milliseconds(20));
   EXPECT_TRUE(result.timed_out);
   EXPECT_EQ(result.signal, SIGKILL);
 }
 
-TEST_F(FakeVmmTest, SaysWhyItCannotRun) {
-  FakeVmmOptions told = options();  // nobody listens
+TEST_F(ReplayVmmTest, SaysWhyItCannotRun) {
+  ReplayVmmOptions told = options();  // nobody listens
   auto vmm = start(told);
-  EXPECT_EQ(vmm->wait().exit, FakeVmmExit::kFailed);
+  EXPECT_EQ(vmm->wait().exit, ReplayVmmExit::kFailed);
   EXPECT_THAT(vmm->wait().error, HasSubstr("cannot connect"));
 
   told.regions = {{2 * kImageBytes, 0}};
   vmm = start(told);
-  EXPECT_EQ(vmm->wait().exit, FakeVmmExit::kBadOptions);
+  EXPECT_EQ(vmm->wait().exit, ReplayVmmExit::kBadOptions);
   EXPECT_THAT(vmm->wait().error, HasSubstr("shorter than the regions"));
 
   told.regions = {{kPageBytes + 1, 0}};
-  EXPECT_FALSE(FakeVmm::start(told));
+  EXPECT_FALSE(ReplayVmm::start(told));
 }
 
-TEST(FakeVmmOptionsTest, ComeBackFromJson) {
-  FakeVmmOptions options = FakeVmmOptions::firecracker(Generation::kV1_11);
+TEST(ReplayVmmOptionsTest, ComeBackFromJson) {
+  ReplayVmmOptions options = ReplayVmmOptions::firecracker(Generation::kV1_11);
   options.socket_path = "s";
   options.image_path = "i";
   options.regions = {{8192, 4096}};
-  options.touching.order = FakeTouching::Order::kTrace;
+  options.touching.order = ReplayTouching::Order::kTrace;
   options.touching.trace = {9, {{8, true, 77}}};
   options.touching.cores = {1, -1};
   options.handshake.raw_body = std::string("\xfe\x00", 2);
-  options.changes = {{FakeMapChange::Kind::kUnmap, 1, 2, 3}};
+  options.changes = {{ReplayMapChange::Kind::kUnmap, 1, 2, 3}};
   options.sigkill_after = 5;
   options.thread_id = true;
   const std::string json = encode_options(options);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// FakeMemory: the memory of a fake VMM as Firecracker sets it up - private, anonymous, registered
-// for missing pages with a userfaultfd - or as one without a page server has it, and the image that
-// says what its pages must hold.
+// ReplayMemory: the memory of a replay VMM as Firecracker sets it up - private, anonymous,
+// registered for missing pages with a userfaultfd - or as one without a page server has it, and the
+// image that says what its pages must hold.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "thaw/base/result.h"
+#include "thaw/replay/replay_vmm_options.h"
+#include "thaw/replay/touch_plan.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/sys/uffd.h"
-#include "thaw/testing/fake_vmm_options.h"
-#include "thaw/testing/touch_plan.h"
 
 namespace thaw {
 
@@ -36,13 +36,13 @@ class Mapping {
 };
 
 /// Immutable after map() but for what the kernel maps; its users share it by owning distinct pages.
-class FakeMemory {
+class ReplayMemory {
  public:
   /// kUnsupported if the machine lacks userfaultfd or free huge pages, with what to do; kInvalid if
   /// the image is shorter than the regions.
-  static Result<FakeMemory> map(const FakeVmmOptions& options, const GuestLayout& layout);
+  static Result<ReplayMemory> map(const ReplayVmmOptions& options, const GuestLayout& layout);
 
-  /// Empty unless the backing is FakeBacking::kUserfaultfd.
+  /// Empty unless the backing is ReplayBacking::kUserfaultfd.
   const Uffd& uffd() const { return uffd_; }
   uint64_t base_of(size_t region) const;
 
@@ -57,12 +57,12 @@ class FakeMemory {
   bool unmap(uint64_t guest_page, uint64_t count) const;
 
  private:
-  explicit FakeMemory(const GuestLayout& layout) : layout_(&layout) {}
+  explicit ReplayMemory(const GuestLayout& layout) : layout_(&layout) {}
 
-  Result<void> map_served(const FakeVmmOptions& options);
-  Result<void> map_unserved(const FakeVmmOptions& options);
+  Result<void> map_served(const ReplayVmmOptions& options);
+  Result<void> map_unserved(const ReplayVmmOptions& options);
   Result<void> map_data_over(size_t region, int file, std::span<const DataExtent> extents);
-  Result<void> add_region(const FakeRegion& region, int flags, int file);
+  Result<void> add_region(const ReplayRegion& region, int flags, int file);
 
   const GuestLayout* layout_;  // outlives this
   int map_flags_ = 0;

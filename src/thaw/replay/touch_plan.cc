@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/testing/touch_plan.h"
+#include "thaw/replay/touch_plan.h"
 
 #include <algorithm>
 #include <random>
@@ -10,11 +10,11 @@
 
 namespace thaw {
 
-GuestLayout::GuestLayout(std::vector<FakeRegion> regions, uint64_t page_bytes)
+GuestLayout::GuestLayout(std::vector<ReplayRegion> regions, uint64_t page_bytes)
     : regions_(std::move(regions)),
       page_bytes_(page_bytes),
       pages_in_vmm_page_(page_bytes / kPageBytes) {
-  for (const FakeRegion& region : regions_) {
+  for (const ReplayRegion& region : regions_) {
     first_pages_.push_back(page_count_);
     page_count_ += region.bytes / kPageBytes;
   }
@@ -67,16 +67,16 @@ struct Change {
   size_t order = 0;
 };
 
-std::vector<TouchStep> pattern_touches(const FakeTouching& touching, uint64_t page_count,
+std::vector<TouchStep> pattern_touches(const ReplayTouching& touching, uint64_t page_count,
                                        Dice& dice) {
   std::vector<TouchStep> steps;
-  if (touching.order == FakeTouching::Order::kRepeats) {
+  if (touching.order == ReplayTouching::Order::kRepeats) {
     steps.resize(touching.touches);
     for (TouchStep& step : steps) step.page = dice.below(page_count);
-  } else if (touching.order != FakeTouching::Order::kNone) {
+  } else if (touching.order != ReplayTouching::Order::kNone) {
     steps.resize(page_count);
     for (uint64_t page = 0; page < page_count; ++page) steps[page].page = page;
-    if (touching.order == FakeTouching::Order::kPermutation) {
+    if (touching.order == ReplayTouching::Order::kPermutation) {
       for (uint64_t i = page_count; i > 1; --i) std::swap(steps[i - 1], steps[dice.below(i)]);
     }
   }
@@ -86,7 +86,7 @@ std::vector<TouchStep> pattern_touches(const FakeTouching& touching, uint64_t pa
   return steps;
 }
 
-Result<std::vector<TouchStep>> trace_touches(const FakeTouching& touching,
+Result<std::vector<TouchStep>> trace_touches(const ReplayTouching& touching,
                                              const GuestLayout& layout) {
   std::vector<TouchStep> steps;
   steps.reserve(touching.trace.events.size());
@@ -114,20 +114,20 @@ void add_untouched(std::vector<TouchStep>& steps, uint64_t page_count) {
   }
 }
 
-TouchStep::Kind step_kind(FakeMapChange::Kind kind) {
+TouchStep::Kind step_kind(ReplayMapChange::Kind kind) {
   switch (kind) {
-    case FakeMapChange::Kind::kRemove:
+    case ReplayMapChange::Kind::kRemove:
       return TouchStep::Kind::kRemove;
-    case FakeMapChange::Kind::kRemoveByMap:
+    case ReplayMapChange::Kind::kRemoveByMap:
       return TouchStep::Kind::kRemoveByMap;
-    case FakeMapChange::Kind::kUnmap:
+    case ReplayMapChange::Kind::kUnmap:
       return TouchStep::Kind::kUnmap;
   }
   return TouchStep::Kind::kRemove;
 }
 
 // A run of image pages may lie in several regions, which need not be neighbours in the guest.
-Result<void> add_change(const FakeMapChange& change, const GuestLayout& layout,
+Result<void> add_change(const ReplayMapChange& change, const GuestLayout& layout,
                         std::vector<Change>& out) {
   const uint64_t unit = layout.pages_in_vmm_page();
   uint64_t image_page = align_down(change.page, unit);
@@ -163,10 +163,10 @@ void add_steps(std::vector<Change>::const_iterator& next, std::vector<Change>::c
 
 }  // namespace
 
-Result<TouchPlan> make_touch_plan(const FakeVmmOptions& options, const GuestLayout& layout) {
+Result<TouchPlan> make_touch_plan(const ReplayVmmOptions& options, const GuestLayout& layout) {
   Dice dice(options.touching.seed);
   std::vector<TouchStep> touches;
-  if (options.touching.order == FakeTouching::Order::kTrace) {
+  if (options.touching.order == ReplayTouching::Order::kTrace) {
     ASSIGN_OR_RETURN(touches, trace_touches(options.touching, layout));
   } else {
     touches = pattern_touches(options.touching, layout.page_count(), dice);
@@ -174,7 +174,7 @@ Result<TouchPlan> make_touch_plan(const FakeVmmOptions& options, const GuestLayo
   if (options.touching.every_page) add_untouched(touches, layout.page_count());
 
   std::vector<Change> changes;
-  for (const FakeMapChange& change : options.changes) TRY(add_change(change, layout, changes));
+  for (const ReplayMapChange& change : options.changes) TRY(add_change(change, layout, changes));
   const uint64_t unit = layout.pages_in_vmm_page();
   for (uint64_t i = 0; i < options.random_removes; ++i) {
     const uint64_t moment = dice.below(touches.size() + 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The memory image of the fake VMM's own tests.
+// The memory image of the replay VMM's own tests.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,7 @@ namespace thaw {
 inline constexpr uint64_t kPages = 1024;
 inline constexpr uint64_t kImageBytes = kPages * kPageBytes;
 
-// Far below FakeVmm::kWaitMax, so that a test that hangs says so before ctest does.
+// Far below ReplayVmm::kWaitMax, so that a test that hangs says so before ctest does.
 inline constexpr std::chrono::milliseconds kPatience{60'000};
 
 inline Bytes random_image(uint64_t bytes) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a fake VMM is told to do and what it reports, and both as JSON: the wire between the
-// launcher (testing/fake_vmm.h) and the program thaw-fake-vmm. Pages are pages of 4 KiB of the
-// memory image file, whatever page size the fake VMM uses for its memory.
+// What a replay VMM is told to do and what it reports, and both as JSON: the wire between the
+// launcher (replay/replay_vmm.h) and the program thaw-replay-vmm. Pages are pages of 4 KiB of the
+// memory image file, whatever page size the replay VMM uses for its memory.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,12 @@ inline constexpr uint64_t kNever = UINT64_MAX;
 /// Pages that follow each other belong to one thread in groups of this many VMM pages, so that a
 /// remove of up to a group is one madvise.
 inline constexpr uint64_t kOwnedRunPages = 16;
-inline constexpr unsigned kFakeVmmThreadsMax = 64;
+inline constexpr unsigned kReplayVmmThreadsMax = 64;
 /// Mismatches beyond these are counted, not described.
 inline constexpr size_t kMismatchesMax = 16;
 
 /// Guest memory: `bytes` of the image from `offset`. Multiples of the page size; disjoint.
-struct FakeRegion {
+struct ReplayRegion {
   uint64_t bytes = 0;
   uint64_t offset = 0;
 };
@@ -39,7 +39,7 @@ enum class Generation {
   kV1_12,  // + page_size; socket kept open
 };
 
-struct FakeHandshake {
+struct ReplayHandshake {
   enum class Fields { kV1_1, kV1_7, kV1_12 };
   enum class Delivery {
     kWhole,      // one sendmsg, as Firecracker does
@@ -61,7 +61,7 @@ struct FakeHandshake {
   std::optional<std::string> raw_body;
 };
 
-struct FakeTouching {
+struct ReplayTouching {
   enum class Order {
     kNone,         // touches nothing
     kTrace,        // `trace`
@@ -92,7 +92,7 @@ struct FakeTouching {
 /// order above. It is widened to whole VMM pages. Each owning thread changes its own part when it
 /// gets there, so the parts of other threads interleave at will while every single page's history
 /// stays known.
-struct FakeMapChange {
+struct ReplayMapChange {
   enum class Kind {
     kRemove,       // madvise(MADV_DONTNEED): a balloon since v1.11. Reads as zeros afterwards.
     kRemoveByMap,  // mmap(MAP_FIXED): a balloon before v1.11, without an event. Zeros afterwards.
@@ -105,7 +105,7 @@ struct FakeMapChange {
 };
 
 /// Where the guest's memory comes from.
-enum class FakeBacking {
+enum class ReplayBacking {
   kUserfaultfd,  // from a page server
   // From nobody: what page servers are compared with. There is no handshake; it counts as sent when
   // the memory stands.
@@ -117,21 +117,21 @@ enum class FakeBacking {
   kPresent,  // anonymous memory that holds all of the image before the first touch: the floor
 };
 
-struct FakeVmmOptions {
-  /// The options that make the fake VMM shake hands like that release; the rest at the defaults.
-  static FakeVmmOptions firecracker(Generation generation);
+struct ReplayVmmOptions {
+  /// The options that make the replay VMM shake hands like that release; the rest at the defaults.
+  static ReplayVmmOptions firecracker(Generation generation);
 
   std::string socket_path;
   /// The memory image: what every page must hold. May be empty if nothing is touched.
   std::string image_path;
-  FakeBacking backing = FakeBacking::kUserfaultfd;
+  ReplayBacking backing = ReplayBacking::kUserfaultfd;
   /// For kPrivateFile and kRegions: the file that is mapped; empty: image_path. They must be
   /// different files if the page cache is to be cold, because all of the image is mapped and read
   /// to compare with it.
   std::string mapped_path;
   /// For kRegions: pieces of the file in the order in which they are to be loaded.
-  std::vector<FakeRegion> loading_set;
-  std::vector<FakeRegion> regions;
+  std::vector<ReplayRegion> loading_set;
+  std::vector<ReplayRegion> regions;
   uint64_t page_bytes = 4096;  // or 2 MiB
   /// With pages of 2 MiB: take hugetlb memory, as Firecracker does. False announces 2 MiB over
   /// ordinary memory, for machines that have no huge pages.
@@ -139,9 +139,9 @@ struct FakeVmmOptions {
   bool event_remove = true;
   bool thread_id = false;  // asks for the faulting thread's number in each fault
 
-  FakeHandshake handshake;
-  FakeTouching touching;
-  std::vector<FakeMapChange> changes;
+  ReplayHandshake handshake;
+  ReplayTouching touching;
+  std::vector<ReplayMapChange> changes;
   uint64_t random_removes = 0;           // this many kRemove at seeded moments and places,
   uint64_t random_remove_pages_max = 8;  // of 1 to this many VMM pages each
 
@@ -152,7 +152,7 @@ struct FakeVmmOptions {
   uint64_t stall_after = kNever;  // no thread begins a touch for `stall_ms`
   uint32_t stall_ms = 50;
 
-  /// Waits for FakeVmm::proceed() before the first touch, after the last touch and before it
+  /// Waits for ReplayVmm::proceed() before the first touch, after the last touch and before it
   /// compares (so that VMMs that are done take no time from those that are not), and before the
   /// end.
   bool hold_before_touching = false;
@@ -165,8 +165,8 @@ struct FakeVmmOptions {
   Result<void> validate() const;
 };
 
-/// How a fake VMM ends. Anything else is a signal.
-enum class FakeVmmExit : int {
+/// How a replay VMM ends. Anything else is a signal.
+enum class ReplayVmmExit : int {
   kDone = 0,         // did as told, and every byte was right
   kMismatch = 1,     // a byte was wrong: report.mismatches
   kBadOptions = 2,   // the options are no JSON or contradict themselves
@@ -188,7 +188,7 @@ struct PageMismatch {
   std::string history;  // what the page went through: "original", "removed, written"
 };
 
-struct FakeVmmReport {
+struct ReplayVmmReport {
   uint64_t touches = 0;
   uint64_t writes = 0;         // of the touches
   uint64_t skipped = 0;        // touches of unmapped pages, not done
@@ -210,7 +210,7 @@ struct FakeVmmReport {
 };
 
 /// A line of the program's output.
-struct FakeVmmEvent {
+struct ReplayVmmEvent {
   enum class Kind {
     kHandshakeSent,  // or as much of it as was to be sent
     kTouched,        // the last touch is done; only with hold_before_check
@@ -218,15 +218,15 @@ struct FakeVmmEvent {
     kError,          // it gives up: `error`
   };
   Kind kind = Kind::kError;
-  FakeVmmReport report;
+  ReplayVmmReport report;
   std::string error;
 };
 
-std::string encode_options(const FakeVmmOptions& options);
+std::string encode_options(const ReplayVmmOptions& options);
 /// kInvalid if the text is not the JSON of options, or validate() fails.
-Result<FakeVmmOptions> decode_options(std::string_view json);
+Result<ReplayVmmOptions> decode_options(std::string_view json);
 /// One line, without its end.
-std::string encode_event(const FakeVmmEvent& event);
-Result<FakeVmmEvent> decode_event(std::string_view json);
+std::string encode_event(const ReplayVmmEvent& event);
+Result<ReplayVmmEvent> decode_event(std::string_view json);
 
 }  // namespace thaw

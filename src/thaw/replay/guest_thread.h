@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GuestThread: one touching thread of a fake VMM. It goes through its steps, times each touch and
+// GuestThread: one touching thread of a replay VMM. It goes through its steps, times each touch and
 // compares every byte of what it touched with what must be there: the image, or zeros after a
 // remove, with the marker that it wrote itself.
 #pragma once
@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "thaw/base/histogram.h"
-#include "thaw/testing/fake_memory.h"
-#include "thaw/testing/fake_vmm_options.h"
-#include "thaw/testing/touch_plan.h"
+#include "thaw/replay/replay_memory.h"
+#include "thaw/replay/replay_vmm_options.h"
+#include "thaw/replay/touch_plan.h"
 
 namespace thaw {
 
@@ -30,10 +30,10 @@ struct PageHistory {
   bool mismatched = false;  // reported once, not at every check, until a remove
 };
 
-/// The moments of FakeVmmOptions, counted over all threads. Thread-safe.
+/// The moments of ReplayVmmOptions, counted over all threads. Thread-safe.
 class Moments {
  public:
-  Moments(const FakeVmmOptions& options, std::function<void()> close_socket)
+  Moments(const ReplayVmmOptions& options, std::function<void()> close_socket)
       : options_(options), close_socket_(std::move(close_socket)) {}
 
   /// Called before each touch, and once with no touch to come, right after the handshake.
@@ -44,7 +44,7 @@ class Moments {
   void reached(uint64_t touches);
   void wait_out_stall() const;
 
-  const FakeVmmOptions& options_;
+  const ReplayVmmOptions& options_;
   const std::function<void()> close_socket_;
   std::atomic<uint64_t> begun_{0};
   std::atomic<uint64_t> stalled_until_ns_{0};
@@ -64,8 +64,8 @@ struct GuestPages {
 class GuestThread {
  public:
   /// The references outlive it.
-  GuestThread(const GuestLayout& layout, const FakeMemory& memory, GuestPages& pages,
-              Moments& moments, FakeTouching::Check check)
+  GuestThread(const GuestLayout& layout, const ReplayMemory& memory, GuestPages& pages,
+              Moments& moments, ReplayTouching::Check check)
       : layout_(layout), memory_(memory), pages_(pages), moments_(moments), check_(check) {}
 
   /// Does the steps. False if the kernel refused a change of the map: error().
@@ -75,7 +75,7 @@ class GuestThread {
   void check_all(unsigned thread, unsigned threads);
 
   /// Adds what this thread did.
-  void add_to(FakeVmmReport& report) const;
+  void add_to(ReplayVmmReport& report) const;
   const Histogram& first_touches() const { return first_touches_; }
   const Histogram& repeat_touches() const { return repeat_touches_; }
   const std::string& error() const { return error_; }
@@ -87,12 +87,12 @@ class GuestThread {
   void report_mismatch(uint64_t page, const std::byte* got, const std::byte* expected);
 
   const GuestLayout& layout_;
-  const FakeMemory& memory_;
+  const ReplayMemory& memory_;
   GuestPages& pages_;
   Moments& moments_;
-  const FakeTouching::Check check_;
+  const ReplayTouching::Check check_;
 
-  FakeVmmReport report_;  // this thread's counters and mismatches
+  ReplayVmmReport report_;  // this thread's counters and mismatches
   Histogram first_touches_;
   Histogram repeat_touches_;
   std::string error_;

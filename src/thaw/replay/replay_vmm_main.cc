@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// thaw-fake-vmm: stands in for Firecracker as a client of a page server. It reads its options as
-// one line of JSON (testing/fake_vmm_options.h), shakes hands, touches its memory, compares every
+// thaw-replay-vmm: stands in for Firecracker as a client of a page server. It reads its options as
+// one line of JSON (replay/replay_vmm_options.h), shakes hands, touches its memory, compares every
 // byte, and writes what happened as lines of JSON. A program of its own, because a page server
 // kills VMMs.
 #include <fcntl.h>
@@ -20,21 +20,21 @@
 #include <thread>
 #include <vector>
 
+#include "thaw/replay/control_line.h"
+#include "thaw/replay/guest_thread.h"
+#include "thaw/replay/replay_handshake.h"
+#include "thaw/replay/replay_memory.h"
+#include "thaw/replay/replay_vmm_options.h"
+#include "thaw/replay/touch_plan.h"
 #include "thaw/sys/file_io.h"
+#include "thaw/sys/pin_thread.h"
 #include "thaw/sys/unix_socket.h"
-#include "thaw/testing/control_line.h"
-#include "thaw/testing/fake_handshake.h"
-#include "thaw/testing/fake_memory.h"
-#include "thaw/testing/fake_vmm_options.h"
-#include "thaw/testing/guest_thread.h"
-#include "thaw/testing/pin_thread.h"
-#include "thaw/testing/touch_plan.h"
 
 namespace thaw {
 namespace {
 
 constexpr char kHelp[] =
-    "Usage: thaw-fake-vmm [--die-with-stdin] < options.json\n"
+    "Usage: thaw-replay-vmm [--die-with-stdin] < options.json\n"
     "\n"
     "Stands in for Firecracker towards a page server. Reads one line of JSON; a name that is left "
     "out\n"
@@ -49,14 +49,14 @@ constexpr char kHelp[] =
     "right, 1 a byte was wrong, 2 wrong options, 3 the machine lacks userfaultfd or huge pages,\n"
     "4 a call failed. With --die-with-stdin it kills itself when its standard input ends.\n";
 
-void emit(const FakeVmmEvent& event) {
+void emit(const ReplayVmmEvent& event) {
   std::printf("%s\n", encode_event(event).c_str());
   std::fflush(stdout);
 }
 
-FakeVmmExit give_up(const Error& error, FakeVmmExit code) {
-  emit({FakeVmmEvent::Kind::kError, {}, error.message});
-  return error.code == ErrorCode::kUnsupported ? FakeVmmExit::kUnsupported : code;
+ReplayVmmExit give_up(const Error& error, ReplayVmmExit code) {
+  emit({ReplayVmmEvent::Kind::kError, {}, error.message});
+  return error.code == ErrorCode::kUnsupported ? ReplayVmmExit::kUnsupported : code;
 }
 
 LatencySummary summary_of(const Histogram& histogram) {
@@ -75,7 +75,7 @@ LatencySummary summary_of(const Histogram& histogram) {
 // since the handshake holds no thread creation.
 class Guest {
  public:
-  Guest(const FakeVmmOptions& options, const GuestLayout& layout, const FakeMemory& memory,
+  Guest(const ReplayVmmOptions& options, const GuestLayout& layout, const ReplayMemory& memory,
         const TouchPlan& plan, Moments& moments)
       : pages_(layout),
         touched_(static_cast<ptrdiff_t>(plan.size()), Stamp{&end_ns_, &all_touched_}) {
@@ -105,14 +105,14 @@ class Guest {
 
   /// Call once. `before_check` runs between the last touch and the first comparison. kUnavailable
   /// if the kernel refused a change of the map.
-  Result<FakeVmmReport> touch(uint64_t handshake_ns, const std::function<void()>& before_check) {
+  Result<ReplayVmmReport> touch(uint64_t handshake_ns, const std::function<void()>& before_check) {
     start_ns_ = monotonic_ns();
     gate_.count_down();
     all_touched_.wait();
     before_check();
     check_gate_.count_down();
     join();
-    FakeVmmReport report;
+    ReplayVmmReport report;
     Histogram first;
     Histogram repeat;
     for (const auto& thread : threads_) {
@@ -176,12 +176,12 @@ void wait_for_close(int socket) {
 }
 
 /// Reads the loading set for the page cache's sake. What cannot be read is left to the guest.
-void load_set(const FakeVmmOptions& options, const std::stop_token& stop) {
+void load_set(const ReplayVmmOptions& options, const std::stop_token& stop) {
   if (options.loading_set.empty()) return;
   const Result<Fd> file = open_file(options.mapped_path, O_RDONLY);
   if (!file) return;
   std::vector<std::byte> buffer;
-  for (const FakeRegion& piece : options.loading_set) {
+  for (const ReplayRegion& piece : options.loading_set) {
     if (stop.stop_requested()) return;
     buffer.resize(piece.bytes);
     static_cast<void>(!read_exact_at(file->get(), piece.offset, buffer, options.mapped_path));
@@ -189,20 +189,20 @@ void load_set(const FakeVmmOptions& options, const std::stop_token& stop) {
 }
 
 /// From the handshake to the last check.
-Result<FakeVmmReport> shake_and_touch(const FakeVmmOptions& options, const GuestLayout& layout,
-                                      const FakeMemory& memory, const TouchPlan& plan,
-                                      ControlLine& control, Fd& socket) {
+Result<ReplayVmmReport> shake_and_touch(const ReplayVmmOptions& options, const GuestLayout& layout,
+                                        const ReplayMemory& memory, const TouchPlan& plan,
+                                        ControlLine& control, Fd& socket) {
   Moments moments(options, [&socket] { socket.reset(); });
   Guest guest(options, layout, memory, plan, moments);
   TRY(guest.pin(options.touching.cores));
   const auto before_check = [&] {
     if (!options.hold_before_check) return;
-    emit({FakeVmmEvent::Kind::kTouched, {}, {}});
+    emit({ReplayVmmEvent::Kind::kTouched, {}, {}});
     control.hold();
   };
-  if (options.backing != FakeBacking::kUserfaultfd) {
+  if (options.backing != ReplayBacking::kUserfaultfd) {
     const std::jthread loader([&options](const std::stop_token& stop) { load_set(options, stop); });
-    emit({FakeVmmEvent::Kind::kHandshakeSent, {}, {}});
+    emit({ReplayVmmEvent::Kind::kHandshakeSent, {}, {}});
     moments.after_handshake();
     if (options.hold_before_touching) control.hold();
     return guest.touch(monotonic_ns(), before_check);
@@ -218,37 +218,37 @@ Result<FakeVmmReport> shake_and_touch(const FakeVmmOptions& options, const Guest
   const uint64_t handshake_ns = monotonic_ns();
   TRY(send_handshake(socket.get(), options.handshake, body, memory.uffd().fd()));
   if (!options.handshake.keep_socket_open) socket.reset();
-  emit({FakeVmmEvent::Kind::kHandshakeSent, {}, {}});
+  emit({ReplayVmmEvent::Kind::kHandshakeSent, {}, {}});
   moments.after_handshake();
   if (options.hold_before_touching) control.hold();
   return guest.touch(handshake_ns, before_check);
 }
 
-FakeVmmExit run(bool die_with_stdin) {
+ReplayVmmExit run(bool die_with_stdin) {
   ControlLine control(STDIN_FILENO);
   const Result<std::string> text = control.read_options();
-  if (!text) return give_up(text.error(), FakeVmmExit::kFailed);
-  const Result<FakeVmmOptions> options = decode_options(*text);
-  if (!options) return give_up(options.error(), FakeVmmExit::kBadOptions);
+  if (!text) return give_up(text.error(), ReplayVmmExit::kFailed);
+  const Result<ReplayVmmOptions> options = decode_options(*text);
+  if (!options) return give_up(options.error(), ReplayVmmExit::kBadOptions);
   const GuestLayout layout(options->regions, options->page_bytes);
   const Result<TouchPlan> plan = make_touch_plan(*options, layout);
-  if (!plan) return give_up(plan.error(), FakeVmmExit::kBadOptions);
-  const Result<FakeMemory> memory = FakeMemory::map(*options, layout);
+  if (!plan) return give_up(plan.error(), ReplayVmmExit::kBadOptions);
+  const Result<ReplayMemory> memory = ReplayMemory::map(*options, layout);
   if (!memory) {
     const bool invalid = memory.error().code == ErrorCode::kInvalid;
-    return give_up(memory.error(), invalid ? FakeVmmExit::kBadOptions : FakeVmmExit::kFailed);
+    return give_up(memory.error(), invalid ? ReplayVmmExit::kBadOptions : ReplayVmmExit::kFailed);
   }
   if (auto watched = control.watch(die_with_stdin); !watched) {
-    return give_up(watched.error(), FakeVmmExit::kFailed);
+    return give_up(watched.error(), ReplayVmmExit::kFailed);
   }
   Fd socket;
-  const Result<FakeVmmReport> report =
+  const Result<ReplayVmmReport> report =
       shake_and_touch(*options, layout, *memory, *plan, control, socket);
-  if (!report) return give_up(report.error(), FakeVmmExit::kFailed);
-  emit({FakeVmmEvent::Kind::kReport, *report, {}});
+  if (!report) return give_up(report.error(), ReplayVmmExit::kFailed);
+  emit({ReplayVmmEvent::Kind::kReport, *report, {}});
   if (options->wait_for_peer_close && socket) wait_for_close(socket.get());
   if (options->hold_before_exit) control.hold();
-  return report->mismatch_count == 0 ? FakeVmmExit::kDone : FakeVmmExit::kMismatch;
+  return report->mismatch_count == 0 ? ReplayVmmExit::kDone : ReplayVmmExit::kMismatch;
 }
 
 }  // namespace
@@ -263,7 +263,7 @@ int main(int argc, char** argv) {
     }
     const bool asked = std::strcmp(argv[i], "--help") == 0;
     std::fputs(thaw::kHelp, asked ? stdout : stderr);
-    return asked ? 0 : static_cast<int>(thaw::FakeVmmExit::kBadOptions);
+    return asked ? 0 : static_cast<int>(thaw::ReplayVmmExit::kBadOptions);
   }
   // A poisoned page kills a VMM by SIGBUS; a sanitizer would turn that into an exit code.
   std::signal(SIGBUS, SIG_DFL);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// TouchPlan: what each thread of a fake VMM does, step by step, computed in advance from the
+// TouchPlan: what each thread of a replay VMM does, step by step, computed in advance from the
 // options and their seed. Every VMM page has one owning thread, and only that thread touches or
 // removes it: so what the page must hold is known exactly at each step, whatever the other threads
 // do meanwhile.
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "thaw/base/result.h"
-#include "thaw/testing/fake_vmm_options.h"
+#include "thaw/replay/replay_vmm_options.h"
 
 namespace thaw {
 
@@ -19,9 +19,9 @@ namespace thaw {
 /// in the image. Immutable.
 class GuestLayout {
  public:
-  GuestLayout(std::vector<FakeRegion> regions, uint64_t page_bytes);
+  GuestLayout(std::vector<ReplayRegion> regions, uint64_t page_bytes);
 
-  const std::vector<FakeRegion>& regions() const { return regions_; }
+  const std::vector<ReplayRegion>& regions() const { return regions_; }
   uint64_t page_bytes() const { return page_bytes_; }
   uint64_t page_count() const { return page_count_; }
   uint64_t vmm_page_of(uint64_t guest_page) const { return guest_page / pages_in_vmm_page_; }
@@ -36,7 +36,7 @@ class GuestLayout {
   std::optional<uint64_t> guest_page_of(uint64_t image_page) const;
 
  private:
-  std::vector<FakeRegion> regions_;
+  std::vector<ReplayRegion> regions_;
   std::vector<uint64_t> first_pages_;
   uint64_t page_bytes_;
   uint64_t pages_in_vmm_page_;
@@ -59,6 +59,6 @@ unsigned owner_of(const GuestLayout& layout, uint64_t guest_page, unsigned threa
 
 /// A function of the options alone. kInvalid if a trace or a change names a page outside the
 /// regions.
-Result<TouchPlan> make_touch_plan(const FakeVmmOptions& options, const GuestLayout& layout);
+Result<TouchPlan> make_touch_plan(const ReplayVmmOptions& options, const GuestLayout& layout);
 
 }  // namespace thaw

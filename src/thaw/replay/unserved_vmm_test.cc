@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fake VMM with memory that no page server serves: what page servers are compared with.
+// The replay VMM with memory that no page server serves: what page servers are compared with.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include "thaw/base/check.h"
+#include "thaw/replay/image_pattern_test.h"
+#include "thaw/replay/replay_vmm.h"
 #include "thaw/sys/file_io.h"
-#include "thaw/testing/fake_image_test.h"
-#include "thaw/testing/fake_vmm.h"
 #include "thaw/testing/temp_dir.h"
 
 namespace thaw {
 namespace {
 
-using Event = FakeVmmEvent::Kind;
+using Event = ReplayVmmEvent::Kind;
 
-class UnservedVmmTest : public ::testing::TestWithParam<FakeBacking> {
+class UnservedVmmTest : public ::testing::TestWithParam<ReplayBacking> {
  protected:
   UnservedVmmTest() {
     const Bytes image = random_image(kImageBytes);
@@ -26,20 +26,20 @@ class UnservedVmmTest : public ::testing::TestWithParam<FakeBacking> {
     options_.mapped_path = dir_.file("mapped");
     // Not in order, and with a hole: offsets count.
     options_.regions = {{kImageBytes / 4, kImageBytes / 2}, {kImageBytes / 4, 0}};
-    options_.touching.order = FakeTouching::Order::kPermutation;
-    options_.touching.check = FakeTouching::Check::kAfterTrace;
+    options_.touching.order = ReplayTouching::Order::kPermutation;
+    options_.touching.check = ReplayTouching::Check::kAfterTrace;
     options_.touching.write_percent = 50;
     options_.touching.threads = 2;
   }
 
-  FakeVmmResult run() const { return (*FakeVmm::start(options_))->wait(kPatience); }
+  ReplayVmmResult run() const { return (*ReplayVmm::start(options_))->wait(kPatience); }
 
   const TempDir dir_;
-  FakeVmmOptions options_;
+  ReplayVmmOptions options_;
 };
 
 TEST_P(UnservedVmmTest, TouchesAndComparesEveryPage) {
-  const FakeVmmResult result = run();
+  const ReplayVmmResult result = run();
   ASSERT_TRUE(result.passed()) << result.describe();
   EXPECT_EQ(result.report->pages_touched, kPages / 2);
   EXPECT_EQ(result.report->pages_checked, kPages / 2);
@@ -55,23 +55,23 @@ TEST_P(UnservedVmmTest, LeavesTheFilesAsTheyWere) {
 
 TEST_P(UnservedVmmTest, RefusesWhatNeedsAPageServer) {
   options_.random_removes = 1;
-  const auto vmm = FakeVmm::start(options_);
+  const auto vmm = ReplayVmm::start(options_);
   ASSERT_FALSE(vmm);
   EXPECT_EQ(vmm.error().code, ErrorCode::kInvalid);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backings, UnservedVmmTest,
-                         ::testing::Values(FakeBacking::kPrivateFile, FakeBacking::kRegions,
-                                           FakeBacking::kPresent));
+                         ::testing::Values(ReplayBacking::kPrivateFile, ReplayBacking::kRegions,
+                                           ReplayBacking::kPresent));
 
 /// Through a private mapping of "mapped" in this folder, compared with "memory".
-FakeVmmOptions sequential_over(const TempDir& dir) {
-  FakeVmmOptions options;
-  options.backing = FakeBacking::kPrivateFile;
+ReplayVmmOptions sequential_over(const TempDir& dir) {
+  ReplayVmmOptions options;
+  options.backing = ReplayBacking::kPrivateFile;
   options.image_path = dir.file("memory");
   options.mapped_path = dir.file("mapped");
   options.regions = {{kImageBytes, 0}};
-  options.touching.order = FakeTouching::Order::kSequential;
+  options.touching.order = ReplayTouching::Order::kSequential;
   return options;
 }
 
@@ -82,9 +82,9 @@ TEST(UnservedVmm, FindsAWrongFile) {
   ASSERT_TRUE(replace_file(dir.file("memory"), image, 0600));
   image[5 * kPageBytes + 7] ^= std::byte{1};
   ASSERT_TRUE(replace_file(dir.file("mapped"), image, 0600));
-  FakeVmmOptions options = sequential_over(dir);
-  const FakeVmmResult result = (*FakeVmm::start(options))->wait(kPatience);
-  EXPECT_EQ(result.exit, FakeVmmExit::kMismatch);
+  ReplayVmmOptions options = sequential_over(dir);
+  const ReplayVmmResult result = (*ReplayVmm::start(options))->wait(kPatience);
+  EXPECT_EQ(result.exit, ReplayVmmExit::kMismatch);
   ASSERT_TRUE(result.report);
   ASSERT_EQ(result.report->mismatch_count, 1u);
   EXPECT_EQ(result.report->mismatches[0].page, 5u);
@@ -95,10 +95,10 @@ TEST(UnservedVmm, ComparesNothingUntilItMay) {
   Bytes image = random_image(kImageBytes);
   ASSERT_TRUE(replace_file(dir.file("memory"), image, 0600));
   ASSERT_TRUE(replace_file(dir.file("mapped"), image, 0600));
-  FakeVmmOptions options = sequential_over(dir);
-  options.touching.check = FakeTouching::Check::kAfterTrace;
+  ReplayVmmOptions options = sequential_over(dir);
+  options.touching.check = ReplayTouching::Check::kAfterTrace;
   options.hold_before_check = true;
-  const auto vmm = *FakeVmm::start(options);
+  const auto vmm = *ReplayVmm::start(options);
   ASSERT_TRUE(vmm->wait_for(Event::kTouched, kPatience));
   // What was only read shows what the file has: a comparison from now on finds this.
   const Fd file = *open_file(dir.file("mapped"), O_WRONLY);
@@ -106,8 +106,8 @@ TEST(UnservedVmm, ComparesNothingUntilItMay) {
   ASSERT_TRUE(write_all_at(file.get(), 9 * kPageBytes,
                            ByteSpan(image).subspan(9 * kPageBytes, kPageBytes), "mapped"));
   vmm->proceed();
-  const FakeVmmResult& result = vmm->wait(kPatience);
-  EXPECT_EQ(result.exit, FakeVmmExit::kMismatch);
+  const ReplayVmmResult& result = vmm->wait(kPatience);
+  EXPECT_EQ(result.exit, ReplayVmmExit::kMismatch);
   ASSERT_TRUE(result.report);
   ASSERT_EQ(result.report->mismatch_count, 1u);
   EXPECT_EQ(result.report->mismatches[0].page, 9u);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ControlLine: the standard input of a fake VMM. Its first line is the options; each further line
-// lets the fake VMM pass one hold. Its end lets it pass all of them or, if it was started by a
-// launcher, kills it: no frozen fake VMM outlives its test.
+// ControlLine: the standard input of a replay VMM. Its first line is the options; each further line
+// lets the replay VMM pass one hold. Its end lets it pass all of them or, if it was started by a
+// launcher, kills it: no frozen replay VMM outlives its test.
 #pragma once
 
 #include <condition_variable>

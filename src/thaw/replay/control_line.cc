@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/testing/control_line.h"
+#include "thaw/replay/control_line.h"
 
 #include <poll.h>
 #include <unistd.h>

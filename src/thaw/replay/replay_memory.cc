@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/testing/fake_memory.h"
+#include "thaw/replay/replay_memory.h"
 
 #include <fcntl.h>
 #include <linux/mman.h>
@@ -33,10 +33,10 @@ Result<void> check_huge_pages(uint64_t pages) {
                   std::to_string(free) + "; reserve them with sysctl vm.nr_hugepages");
 }
 
-Result<Mapping> map_image(const std::string& path, const std::vector<FakeRegion>& regions) {
+Result<Mapping> map_image(const std::string& path, const std::vector<ReplayRegion>& regions) {
   ASSIGN_OR_RETURN(const Fd file, open_file(path, O_RDONLY));
   ASSIGN_OR_RETURN(const uint64_t bytes, file_size(file.get(), path));
-  for (const FakeRegion& region : regions) {
+  for (const ReplayRegion& region : regions) {
     if (region.offset + region.bytes > bytes) {
       return fail(ErrorCode::kInvalid, path + " is shorter than the regions");
     }
@@ -63,17 +63,17 @@ Mapping::~Mapping() {
   if (bytes_ != 0) ::munmap(address_, bytes_);
 }
 
-Result<FakeMemory> FakeMemory::map(const FakeVmmOptions& options, const GuestLayout& layout) {
-  FakeMemory memory(layout);
+Result<ReplayMemory> ReplayMemory::map(const ReplayVmmOptions& options, const GuestLayout& layout) {
+  ReplayMemory memory(layout);
   if (!options.image_path.empty()) {
     ASSIGN_OR_RETURN(memory.image_, map_image(options.image_path, layout.regions()));
   }
-  const bool served = options.backing == FakeBacking::kUserfaultfd;
+  const bool served = options.backing == ReplayBacking::kUserfaultfd;
   TRY(served ? memory.map_served(options) : memory.map_unserved(options));
   return memory;
 }
 
-Result<void> FakeMemory::map_served(const FakeVmmOptions& options) {
+Result<void> ReplayMemory::map_served(const ReplayVmmOptions& options) {
   map_flags_ = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   if (options.page_bytes != kPageBytes && options.hugetlb) {
     TRY(check_huge_pages(layout_->page_count() / layout_->pages_in_vmm_page()));
@@ -81,16 +81,16 @@ Result<void> FakeMemory::map_served(const FakeVmmOptions& options) {
   }
   ASSIGN_OR_RETURN(uffd_, Uffd::create((options.event_remove ? UFFD_FEATURE_EVENT_REMOVE : 0) |
                                        (options.thread_id ? UFFD_FEATURE_THREAD_ID : 0)));
-  for (const FakeRegion& region : layout_->regions()) {
+  for (const ReplayRegion& region : layout_->regions()) {
     TRY(add_region(region, map_flags_, -1));
     TRY(uffd_.register_missing(base_of(regions_.size() - 1), region.bytes));
   }
   return {};
 }
 
-Result<void> FakeMemory::map_unserved(const FakeVmmOptions& options) {
-  if (options.backing == FakeBacking::kPresent) {
-    for (const FakeRegion& region : layout_->regions()) {
+Result<void> ReplayMemory::map_unserved(const ReplayVmmOptions& options) {
+  if (options.backing == ReplayBacking::kPresent) {
+    for (const ReplayRegion& region : layout_->regions()) {
       TRY(add_region(region, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
       std::memcpy(regions_.back().data(), image_.data() + region.offset, region.bytes);
     }
@@ -100,11 +100,11 @@ Result<void> FakeMemory::map_unserved(const FakeVmmOptions& options) {
   // For writing too, as VMMs open it; nothing is written.
   ASSIGN_OR_RETURN(const Fd file, open_file(path, O_RDWR));
   ASSIGN_OR_RETURN(const uint64_t bytes, file_size(file.get(), path));
-  for (const FakeRegion& region : layout_->regions()) {
+  for (const ReplayRegion& region : layout_->regions()) {
     if (region.offset + region.bytes > bytes) {
       return fail(ErrorCode::kInvalid, path + " is shorter than the regions");
     }
-    if (options.backing == FakeBacking::kPrivateFile) {
+    if (options.backing == ReplayBacking::kPrivateFile) {
       TRY(add_region(region, MAP_PRIVATE | MAP_NORESERVE, file.get()));
       continue;
     }
@@ -115,9 +115,9 @@ Result<void> FakeMemory::map_unserved(const FakeVmmOptions& options) {
   return {};
 }
 
-Result<void> FakeMemory::map_data_over(size_t region, int file,
-                                       std::span<const DataExtent> extents) {
-  const FakeRegion& place = layout_->regions()[region];
+Result<void> ReplayMemory::map_data_over(size_t region, int file,
+                                         std::span<const DataExtent> extents) {
+  const ReplayRegion& place = layout_->regions()[region];
   const uint64_t place_end = place.offset + place.bytes;
   for (size_t i = 0; i < extents.size();) {
     const uint64_t begin = std::max(align_down(extents[i].offset, kPageBytes), place.offset);
@@ -137,7 +137,7 @@ Result<void> FakeMemory::map_data_over(size_t region, int file,
   return {};
 }
 
-Result<void> FakeMemory::add_region(const FakeRegion& region, int flags, int file) {
+Result<void> ReplayMemory::add_region(const ReplayRegion& region, int flags, int file) {
   const off_t offset = file < 0 ? 0 : static_cast<off_t>(region.offset);
   // SAFETY: a new private mapping.
   void* address = ::mmap(nullptr, region.bytes, PROT_READ | PROT_WRITE, flags, file, offset);
@@ -146,31 +146,31 @@ Result<void> FakeMemory::add_region(const FakeRegion& region, int flags, int fil
   return {};
 }
 
-uint64_t FakeMemory::base_of(size_t region) const {
+uint64_t ReplayMemory::base_of(size_t region) const {
   // SAFETY: the address as a number, for the handshake.
   return reinterpret_cast<uint64_t>(regions_[region].data());
 }
 
-std::byte* FakeMemory::page(uint64_t guest_page) const {
+std::byte* ReplayMemory::page(uint64_t guest_page) const {
   const size_t region = layout_->region_of(guest_page);
   return regions_[region].data() + (guest_page - layout_->first_page_of(region)) * kPageBytes;
 }
 
-const std::byte* FakeMemory::original(uint64_t guest_page) const {
+const std::byte* ReplayMemory::original(uint64_t guest_page) const {
   return image_.data() + layout_->image_page_of(guest_page) * kPageBytes;
 }
 
-bool FakeMemory::remove(uint64_t guest_page, uint64_t count) const {
+bool ReplayMemory::remove(uint64_t guest_page, uint64_t count) const {
   return ::madvise(page(guest_page), count * kPageBytes, MADV_DONTNEED) == 0;
 }
 
-bool FakeMemory::remove_by_map(uint64_t guest_page, uint64_t count) const {
+bool ReplayMemory::remove_by_map(uint64_t guest_page, uint64_t count) const {
   // SAFETY: replaces part of a region of this object; its bytes are the caller's to give up.
   return ::mmap(page(guest_page), count * kPageBytes, PROT_READ | PROT_WRITE,
                 map_flags_ | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
-bool FakeMemory::unmap(uint64_t guest_page, uint64_t count) const {
+bool ReplayMemory::unmap(uint64_t guest_page, uint64_t count) const {
   // To the page server the range has gone (ENOENT). Here it is kept by a mapping that cannot be
   // touched, because a bare hole could be taken by an allocation, which the region's own munmap
   // would destroy. SAFETY: replaces part of a region of this object.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/testing/guest_thread.h"
+#include "thaw/replay/guest_thread.h"
 
 #include <sys/resource.h>
 #include <time.h>
@@ -55,7 +55,7 @@ void Moments::after_handshake() {
 
 void Moments::reached(uint64_t touches) {
   if (touches == options_.sigkill_after) ::kill(::getpid(), SIGKILL);
-  if (touches == options_.exit_after) ::_exit(static_cast<int>(FakeVmmExit::kDone));
+  if (touches == options_.exit_after) ::_exit(static_cast<int>(ReplayVmmExit::kDone));
   if (touches == options_.close_socket_after) close_socket_();
   if (touches == options_.stall_after) {
     stalled_until_ns_ = monotonic_ns() + uint64_t{options_.stall_ms} * 1'000'000;
@@ -112,7 +112,7 @@ void GuestThread::touch(uint64_t page, bool write) {
   if (write) __atomic_fetch_sub(word, 1, __ATOMIC_RELAXED);
   (resident != 0 ? repeat_touches_ : first_touches_).record(after - before);
 
-  if (check_ == FakeTouching::Check::kOnTouch) {
+  if (check_ == ReplayTouching::Check::kOnTouch) {
     if (resident != 0) {
       check_page(page);
     } else {
@@ -208,7 +208,7 @@ void GuestThread::check_all(unsigned thread, unsigned threads) {
   }
 }
 
-void GuestThread::add_to(FakeVmmReport& report) const {
+void GuestThread::add_to(ReplayVmmReport& report) const {
   report.touches += report_.touches;
   report.writes += report_.writes;
   report.skipped += report_.skipped;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/testing/fake_vmm.h"
+#include "thaw/replay/replay_vmm.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 
 #include "thaw/base/bytes.h"
 #include "thaw/sys/file_io.h"
@@ -33,6 +34,16 @@ Result<Pipe> make_pipe() {
   return Pipe{Fd(ends[0]), Fd(ends[1])};
 }
 
+// Beside this program, as it is installed; else, for tests, which stand elsewhere, where it was
+// built.
+std::string program_path() {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  std::string beside = (self.parent_path() / "thaw-replay-vmm").string();
+  if (!error && ::access(beside.c_str(), X_OK) == 0) return beside;
+  return THAW_REPLAY_VMM_PATH;
+}
+
 // The child gets the two pipe ends as its standard input and output and an empty signal mask:
 // thaw's daemons block the signals that they read from a signalfd.
 Result<pid_t> spawn(int input, int output) {
@@ -46,7 +57,7 @@ Result<pid_t> spawn(int input, int output) {
   sigemptyset(&none);
   ::posix_spawnattr_setsigmask(&attributes, &none);
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  std::string program = THAW_FAKE_VMM_PATH;
+  std::string program = program_path();
   std::string argument = "--die-with-stdin";
   std::array<char*, 3> argv{program.data(), argument.data(), nullptr};
   pid_t pid = -1;
@@ -57,14 +68,14 @@ Result<pid_t> spawn(int input, int output) {
   return pid;
 }
 
-// Writing to a fake VMM that has ended must not kill the test: its end is a result.
+// Writing to a replay VMM that has ended must not kill the test: its end is a result.
 bool write_ignoring_sigpipe(int fd, std::string_view text) {
   sigset_t pipe_signal;
   sigset_t before;
   sigemptyset(&pipe_signal);
   sigaddset(&pipe_signal, SIGPIPE);
   ::pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-  const bool written = write_all(fd, as_bytes(text), "the fake VMM's input").has_value();
+  const bool written = write_all(fd, as_bytes(text), "the replay VMM's input").has_value();
   if (!written) {
     const timespec at_once{};
     while (::sigtimedwait(&pipe_signal, nullptr, &at_once) < 0 && errno == EINTR) {
@@ -76,8 +87,8 @@ bool write_ignoring_sigpipe(int fd, std::string_view text) {
 
 }  // namespace
 
-std::string FakeVmmResult::describe() const {
-  std::string text = "fake VMM ";
+std::string ReplayVmmResult::describe() const {
+  std::string text = "replay VMM ";
   if (exit) text += "exited with " + std::to_string(static_cast<int>(*exit));
   if (signal) text += std::string("was killed by ") + ::strsignal(*signal);
   if (timed_out) text += ", because it did not end in time";
@@ -93,59 +104,59 @@ std::string FakeVmmResult::describe() const {
   return text;
 }
 
-Result<std::unique_ptr<FakeVmm>> FakeVmm::start(const FakeVmmOptions& options) {
+Result<std::unique_ptr<ReplayVmm>> ReplayVmm::start(const ReplayVmmOptions& options) {
   TRY(options.validate());
   ASSIGN_OR_RETURN(Pipe input, make_pipe());
   ASSIGN_OR_RETURN(Pipe output, make_pipe());
   ASSIGN_OR_RETURN(const pid_t pid, spawn(input.read_end.get(), output.write_end.get()));
-  std::unique_ptr<FakeVmm> vmm(
-      new FakeVmm(pid, std::move(input.write_end), std::move(output.read_end)));
+  std::unique_ptr<ReplayVmm> vmm(
+      new ReplayVmm(pid, std::move(input.write_end), std::move(output.read_end)));
   input.read_end.reset();
   output.write_end.reset();
   ASSIGN_OR_RETURN(vmm->pidfd_, open_pidfd(pid));
   if (!write_ignoring_sigpipe(vmm->input_.get(), encode_options(options) + "\n")) {
-    return fail(ErrorCode::kGone, "the fake VMM ended before it took its options");
+    return fail(ErrorCode::kGone, "the replay VMM ended before it took its options");
   }
   return vmm;
 }
 
-FakeVmm::~FakeVmm() {
+ReplayVmm::~ReplayVmm() {
   if (reaped_) return;
   kill(SIGKILL);
   reap();
 }
 
-void FakeVmm::kill(int signal) {
+void ReplayVmm::kill(int signal) {
   // Not reaped yet, so the number is still this process.
   if (!reaped_) ::kill(pid_, signal);
 }
 
-void FakeVmm::proceed() { write_ignoring_sigpipe(input_.get(), "\n"); }
+void ReplayVmm::proceed() { write_ignoring_sigpipe(input_.get(), "\n"); }
 
-void FakeVmm::take_event(const std::string& line) {
-  const Result<FakeVmmEvent> event = decode_event(line);
+void ReplayVmm::take_event(const std::string& line) {
+  const Result<ReplayVmmEvent> event = decode_event(line);
   if (!event) {
     result_.error = event.error().message;
     return;
   }
   switch (event->kind) {
-    case FakeVmmEvent::Kind::kHandshakeSent:
+    case ReplayVmmEvent::Kind::kHandshakeSent:
       handshake_sent_ = true;
       break;
-    case FakeVmmEvent::Kind::kTouched:
+    case ReplayVmmEvent::Kind::kTouched:
       touched_ = true;
       break;
-    case FakeVmmEvent::Kind::kReport:
+    case ReplayVmmEvent::Kind::kReport:
       result_.report = event->report;
       break;
-    case FakeVmmEvent::Kind::kError:
+    case ReplayVmmEvent::Kind::kError:
       result_.error = event->error;
       break;
   }
 }
 
 // False at the end of its output or at the deadline.
-bool FakeVmm::read_event(Deadline deadline) {
+bool ReplayVmm::read_event(Deadline deadline) {
   while (true) {
     if (const size_t end = unread_.find('\n'); end != std::string::npos) {
       take_event(unread_.substr(0, end));
@@ -169,24 +180,24 @@ bool FakeVmm::read_event(Deadline deadline) {
   }
 }
 
-Result<void> FakeVmm::wait_for(FakeVmmEvent::Kind kind, std::chrono::milliseconds limit) {
+Result<void> ReplayVmm::wait_for(ReplayVmmEvent::Kind kind, std::chrono::milliseconds limit) {
   const Deadline deadline = std::chrono::steady_clock::now() + limit;
   const auto happened = [&] {
-    return kind == FakeVmmEvent::Kind::kHandshakeSent ? handshake_sent_
-           : kind == FakeVmmEvent::Kind::kTouched     ? touched_
-           : kind == FakeVmmEvent::Kind::kReport      ? result_.report.has_value()
-                                                      : !result_.error.empty();
+    return kind == ReplayVmmEvent::Kind::kHandshakeSent ? handshake_sent_
+           : kind == ReplayVmmEvent::Kind::kTouched     ? touched_
+           : kind == ReplayVmmEvent::Kind::kReport      ? result_.report.has_value()
+                                                        : !result_.error.empty();
   };
   while (!happened()) {
     if (!read_event(deadline)) {
-      return fail(ErrorCode::kGone, result_.timed_out ? "the fake VMM did not get there in time"
-                                                      : "the fake VMM ended before");
+      return fail(ErrorCode::kGone, result_.timed_out ? "the replay VMM did not get there in time"
+                                                      : "the replay VMM ended before");
     }
   }
   return {};
 }
 
-const FakeVmmResult& FakeVmm::wait(std::chrono::milliseconds limit) {
+const ReplayVmmResult& ReplayVmm::wait(std::chrono::milliseconds limit) {
   if (reaped_) return result_;
   const Deadline deadline = std::chrono::steady_clock::now() + limit;
   while (read_event(deadline)) {
@@ -197,12 +208,12 @@ const FakeVmmResult& FakeVmm::wait(std::chrono::milliseconds limit) {
   return result_;
 }
 
-void FakeVmm::reap() {
+void ReplayVmm::reap() {
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
   reaped_ = true;
-  if (WIFEXITED(status)) result_.exit = static_cast<FakeVmmExit>(WEXITSTATUS(status));
+  if (WIFEXITED(status)) result_.exit = static_cast<ReplayVmmExit>(WEXITSTATUS(status));
   if (WIFSIGNALED(status)) result_.signal = WTERMSIG(status);
 }
 

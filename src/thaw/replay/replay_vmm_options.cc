@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/testing/fake_vmm_options.h"
+#include "thaw/replay/replay_vmm_options.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -75,57 +75,57 @@ void take_name(const json& in, E& value, Names<E> names) {
   static void to_json(json& out, Enum value) { put_name<Enum>(out, value, __VA_ARGS__); } \
   static void from_json(const json& in, Enum& value) { take_name<Enum>(in, value, __VA_ARGS__); }
 
-THAW_ENUM_NAMES(FakeHandshake::Fields, {{FakeHandshake::Fields::kV1_1, "v1.1"},
-                                        {FakeHandshake::Fields::kV1_7, "v1.7"},
-                                        {FakeHandshake::Fields::kV1_12, "v1.12"}})
-THAW_ENUM_NAMES(FakeHandshake::Delivery, {{FakeHandshake::Delivery::kWhole, "whole"},
-                                          {FakeHandshake::Delivery::kTwoPieces, "two_pieces"},
-                                          {FakeHandshake::Delivery::kCut, "cut"},
-                                          {FakeHandshake::Delivery::kSilent, "silent"}})
-THAW_ENUM_NAMES(FakeHandshake::Passed, {{FakeHandshake::Passed::kUffd, "uffd"},
-                                        {FakeHandshake::Passed::kMemfd, "memfd"},
-                                        {FakeHandshake::Passed::kDevNull, "dev_null"}})
-THAW_ENUM_NAMES(FakeTouching::Order, {{FakeTouching::Order::kNone, "none"},
-                                      {FakeTouching::Order::kTrace, "trace"},
-                                      {FakeTouching::Order::kSequential, "sequential"},
-                                      {FakeTouching::Order::kPermutation, "permutation"},
-                                      {FakeTouching::Order::kRepeats, "repeats"}})
-THAW_ENUM_NAMES(FakeTouching::Check, {{FakeTouching::Check::kOnTouch, "on_touch"},
-                                      {FakeTouching::Check::kAfterTrace, "after_trace"}})
-THAW_ENUM_NAMES(FakeVmmEvent::Kind, {{FakeVmmEvent::Kind::kHandshakeSent, "handshake_sent"},
-                                     {FakeVmmEvent::Kind::kTouched, "touched"},
-                                     {FakeVmmEvent::Kind::kReport, "report"},
-                                     {FakeVmmEvent::Kind::kError, "error"}})
-THAW_ENUM_NAMES(FakeMapChange::Kind, {{FakeMapChange::Kind::kRemove, "remove"},
-                                      {FakeMapChange::Kind::kRemoveByMap, "remove_by_map"},
-                                      {FakeMapChange::Kind::kUnmap, "unmap"}})
+THAW_ENUM_NAMES(ReplayHandshake::Fields, {{ReplayHandshake::Fields::kV1_1, "v1.1"},
+                                          {ReplayHandshake::Fields::kV1_7, "v1.7"},
+                                          {ReplayHandshake::Fields::kV1_12, "v1.12"}})
+THAW_ENUM_NAMES(ReplayHandshake::Delivery, {{ReplayHandshake::Delivery::kWhole, "whole"},
+                                            {ReplayHandshake::Delivery::kTwoPieces, "two_pieces"},
+                                            {ReplayHandshake::Delivery::kCut, "cut"},
+                                            {ReplayHandshake::Delivery::kSilent, "silent"}})
+THAW_ENUM_NAMES(ReplayHandshake::Passed, {{ReplayHandshake::Passed::kUffd, "uffd"},
+                                          {ReplayHandshake::Passed::kMemfd, "memfd"},
+                                          {ReplayHandshake::Passed::kDevNull, "dev_null"}})
+THAW_ENUM_NAMES(ReplayTouching::Order, {{ReplayTouching::Order::kNone, "none"},
+                                        {ReplayTouching::Order::kTrace, "trace"},
+                                        {ReplayTouching::Order::kSequential, "sequential"},
+                                        {ReplayTouching::Order::kPermutation, "permutation"},
+                                        {ReplayTouching::Order::kRepeats, "repeats"}})
+THAW_ENUM_NAMES(ReplayTouching::Check, {{ReplayTouching::Check::kOnTouch, "on_touch"},
+                                        {ReplayTouching::Check::kAfterTrace, "after_trace"}})
+THAW_ENUM_NAMES(ReplayVmmEvent::Kind, {{ReplayVmmEvent::Kind::kHandshakeSent, "handshake_sent"},
+                                       {ReplayVmmEvent::Kind::kTouched, "touched"},
+                                       {ReplayVmmEvent::Kind::kReport, "report"},
+                                       {ReplayVmmEvent::Kind::kError, "error"}})
+THAW_ENUM_NAMES(ReplayMapChange::Kind, {{ReplayMapChange::Kind::kRemove, "remove"},
+                                        {ReplayMapChange::Kind::kRemoveByMap, "remove_by_map"},
+                                        {ReplayMapChange::Kind::kUnmap, "unmap"}})
 
-THAW_ENUM_NAMES(FakeBacking, {{FakeBacking::kUserfaultfd, "userfaultfd"},
-                              {FakeBacking::kPrivateFile, "private_file"},
-                              {FakeBacking::kRegions, "regions"},
-                              {FakeBacking::kPresent, "present"}})
+THAW_ENUM_NAMES(ReplayBacking, {{ReplayBacking::kUserfaultfd, "userfaultfd"},
+                                {ReplayBacking::kPrivateFile, "private_file"},
+                                {ReplayBacking::kRegions, "regions"},
+                                {ReplayBacking::kPresent, "present"}})
 
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeRegion, bytes, offset)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeHandshake, fields, unknown_field,
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ReplayRegion, bytes, offset)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ReplayHandshake, fields, unknown_field,
                                                 keep_socket_open, delivery, cut_at, delay_ms, fds,
                                                 raw_body)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeTouching, order, trace, replay_gaps, touches,
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ReplayTouching, order, trace, replay_gaps, touches,
                                                 write_percent, every_page, seed, threads, cores,
                                                 check)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(FakeMapChange, kind, after_touches, page, count)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ReplayMapChange, kind, after_touches, page, count)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
-    FakeVmmOptions, socket_path, image_path, backing, mapped_path, loading_set, regions, page_bytes,
-    hugetlb, event_remove, thread_id, handshake, touching, changes, random_removes,
+    ReplayVmmOptions, socket_path, image_path, backing, mapped_path, loading_set, regions,
+    page_bytes, hugetlb, event_remove, thread_id, handshake, touching, changes, random_removes,
     random_remove_pages_max, sigkill_after, exit_after, close_socket_after, stall_after, stall_ms,
     hold_before_touching, hold_before_check, hold_before_exit, wait_for_peer_close)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LatencySummary, count, mean_ns, p50_ns, p90_ns, p99_ns, p999_ns,
                                    max_ns)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PageMismatch, page, offset, expected, got, history)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FakeVmmReport, touches, writes, skipped, pages_touched,
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ReplayVmmReport, touches, writes, skipped, pages_touched,
                                    pages_removed, pages_checked, mismatch_count, mismatches,
                                    faults_minor, faults_major, touching_ns, from_handshake_ns,
                                    touched_at_ns, first_touch, repeat_touch)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(FakeVmmEvent, kind, report, error)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ReplayVmmEvent, kind, report, error)
 
 namespace {
 
@@ -139,16 +139,16 @@ Result<T> decode(std::string_view text, const char* what) {
 }
 
 tl::unexpected<Error> invalid(const std::string& why) {
-  return fail(ErrorCode::kInvalid, "fake VMM options: " + why);
+  return fail(ErrorCode::kInvalid, "replay VMM options: " + why);
 }
 
-Result<void> validate_regions(const std::vector<FakeRegion>& regions, uint64_t page_bytes) {
+Result<void> validate_regions(const std::vector<ReplayRegion>& regions, uint64_t page_bytes) {
   if (regions.empty()) return invalid("there is no region");
-  std::vector<FakeRegion> sorted = regions;
+  std::vector<ReplayRegion> sorted = regions;
   std::sort(sorted.begin(), sorted.end(),
-            [](const FakeRegion& a, const FakeRegion& b) { return a.offset < b.offset; });
+            [](const ReplayRegion& a, const ReplayRegion& b) { return a.offset < b.offset; });
   uint64_t free_from = 0;
-  for (const FakeRegion& region : sorted) {
+  for (const ReplayRegion& region : sorted) {
     if (region.bytes == 0 || region.bytes % page_bytes != 0 || region.offset % page_bytes != 0) {
       return invalid("a region is empty or not of whole pages");
     }
@@ -163,18 +163,18 @@ Result<void> validate_regions(const std::vector<FakeRegion>& regions, uint64_t p
 
 }  // namespace
 
-FakeVmmOptions FakeVmmOptions::firecracker(Generation generation) {
-  FakeVmmOptions options;
-  options.handshake.fields = generation == Generation::kV1_1    ? FakeHandshake::Fields::kV1_1
-                             : generation == Generation::kV1_12 ? FakeHandshake::Fields::kV1_12
-                                                                : FakeHandshake::Fields::kV1_7;
+ReplayVmmOptions ReplayVmmOptions::firecracker(Generation generation) {
+  ReplayVmmOptions options;
+  options.handshake.fields = generation == Generation::kV1_1    ? ReplayHandshake::Fields::kV1_1
+                             : generation == Generation::kV1_12 ? ReplayHandshake::Fields::kV1_12
+                                                                : ReplayHandshake::Fields::kV1_7;
   options.handshake.keep_socket_open = generation == Generation::kV1_12;
   options.event_remove = generation >= Generation::kV1_11;
   return options;
 }
 
-Result<void> FakeVmmOptions::validate() const {
-  const bool served = backing == FakeBacking::kUserfaultfd;
+Result<void> ReplayVmmOptions::validate() const {
+  const bool served = backing == ReplayBacking::kUserfaultfd;
   if (served && socket_path.empty()) return invalid("socket_path is missing");
   if (!served && (page_bytes != kPageBytes || !changes.empty() || random_removes > 0)) {
     return invalid(
@@ -188,14 +188,14 @@ Result<void> FakeVmmOptions::validate() const {
   if (page_bytes != kPageBytes && page_bytes != 2 * kMiB)
     return invalid("page_bytes is not 4096 or 2 MiB");
   TRY(validate_regions(regions, page_bytes));
-  if (touching.threads == 0 || touching.threads > kFakeVmmThreadsMax) {
-    return invalid("threads must be 1 to " + std::to_string(kFakeVmmThreadsMax));
+  if (touching.threads == 0 || touching.threads > kReplayVmmThreadsMax) {
+    return invalid("threads must be 1 to " + std::to_string(kReplayVmmThreadsMax));
   }
   if (touching.write_percent > 100) return invalid("write_percent is above 100");
   if (touching.touches > kTraceEventsMax) return invalid("touches is above the limit of a trace");
-  const bool touches_any = touching.order != FakeTouching::Order::kNone || touching.every_page;
+  const bool touches_any = touching.order != ReplayTouching::Order::kNone || touching.every_page;
   if (touches_any && image_path.empty()) return invalid("to touch pages it needs image_path");
-  for (const FakeMapChange& change : changes) {
+  for (const ReplayMapChange& change : changes) {
     if (change.count == 0 || change.count > kTracePagesMax || change.page > kTracePagesMax) {
       return invalid("a change of the map is empty or too large");
     }
@@ -208,18 +208,18 @@ Result<void> FakeVmmOptions::validate() const {
   return {};
 }
 
-std::string encode_options(const FakeVmmOptions& options) { return json(options).dump(); }
+std::string encode_options(const ReplayVmmOptions& options) { return json(options).dump(); }
 
-Result<FakeVmmOptions> decode_options(std::string_view text) {
-  ASSIGN_OR_RETURN(FakeVmmOptions options, decode<FakeVmmOptions>(text, "fake VMM options"));
+Result<ReplayVmmOptions> decode_options(std::string_view text) {
+  ASSIGN_OR_RETURN(ReplayVmmOptions options, decode<ReplayVmmOptions>(text, "replay VMM options"));
   TRY(options.validate());
   return options;
 }
 
-std::string encode_event(const FakeVmmEvent& event) { return json(event).dump(); }
+std::string encode_event(const ReplayVmmEvent& event) { return json(event).dump(); }
 
-Result<FakeVmmEvent> decode_event(std::string_view text) {
-  return decode<FakeVmmEvent>(text, "output of the fake VMM");
+Result<ReplayVmmEvent> decode_event(std::string_view text) {
+  return decode<ReplayVmmEvent>(text, "output of the replay VMM");
 }
 
 }  // namespace thaw

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/testing/touch_plan.h"
+#include "thaw/replay/touch_plan.h"
 
 #include <gtest/gtest.h>
 
@@ -11,8 +11,8 @@
 namespace thaw {
 namespace {
 
-FakeVmmOptions options_with(FakeTouching::Order order, unsigned threads) {
-  FakeVmmOptions options;
+ReplayVmmOptions options_with(ReplayTouching::Order order, unsigned threads) {
+  ReplayVmmOptions options;
   options.socket_path = "unused";
   options.image_path = "unused";
   // The second region shows the front of the image: guest order and image order differ.
@@ -22,12 +22,12 @@ FakeVmmOptions options_with(FakeTouching::Order order, unsigned threads) {
   return options;
 }
 
-GuestLayout layout_of(const FakeVmmOptions& options) {
+GuestLayout layout_of(const ReplayVmmOptions& options) {
   return GuestLayout(options.regions, options.page_bytes);
 }
 
 TEST(GuestLayout, ImagePagesAndGuestPagesAreInverse) {
-  const GuestLayout layout = layout_of(options_with(FakeTouching::Order::kNone, 1));
+  const GuestLayout layout = layout_of(options_with(ReplayTouching::Order::kNone, 1));
   EXPECT_EQ(layout.page_count(), 96u);
   EXPECT_EQ(layout.image_page_of(0), 64u);
   EXPECT_EQ(layout.image_page_of(64), 0u);
@@ -39,7 +39,7 @@ TEST(GuestLayout, ImagePagesAndGuestPagesAreInverse) {
 }
 
 TEST(TouchPlan, APermutationTouchesEachPageOnceByItsOwner) {
-  const FakeVmmOptions options = options_with(FakeTouching::Order::kPermutation, 3);
+  const ReplayVmmOptions options = options_with(ReplayTouching::Order::kPermutation, 3);
   const GuestLayout layout = layout_of(options);
   const auto plan = make_touch_plan(options, layout);
   ASSERT_TRUE(plan) << plan.error().message;
@@ -56,7 +56,7 @@ TEST(TouchPlan, APermutationTouchesEachPageOnceByItsOwner) {
 }
 
 TEST(TouchPlan, TheSeedDecidesEverything) {
-  FakeVmmOptions options = options_with(FakeTouching::Order::kRepeats, 1);
+  ReplayVmmOptions options = options_with(ReplayTouching::Order::kRepeats, 1);
   options.touching.touches = 200;
   options.touching.write_percent = 50;
   options.random_removes = 10;
@@ -76,7 +76,7 @@ TEST(TouchPlan, TheSeedDecidesEverything) {
 }
 
 TEST(TouchPlan, WriteShareIsKept) {
-  FakeVmmOptions options = options_with(FakeTouching::Order::kSequential, 1);
+  ReplayVmmOptions options = options_with(ReplayTouching::Order::kSequential, 1);
   const auto writes = [&] {
     const auto plan = make_touch_plan(options, layout_of(options));
     return std::count_if((*plan)[0].begin(), (*plan)[0].end(),
@@ -88,7 +88,7 @@ TEST(TouchPlan, WriteShareIsKept) {
 }
 
 TEST(TouchPlan, ATraceNamesImagePagesAndKeepsItsTimes) {
-  FakeVmmOptions options = options_with(FakeTouching::Order::kTrace, 1);
+  ReplayVmmOptions options = options_with(ReplayTouching::Order::kTrace, 1);
   options.touching.trace = {128, {{70, false, 5}, {3, true, 10}}};
   options.touching.replay_gaps = true;
   const auto plan = make_touch_plan(options, layout_of(options));
@@ -106,7 +106,7 @@ TEST(TouchPlan, ATraceNamesImagePagesAndKeepsItsTimes) {
 }
 
 TEST(TouchPlan, EveryPageIsTouchedIfAsked) {
-  FakeVmmOptions options = options_with(FakeTouching::Order::kRepeats, 2);
+  ReplayVmmOptions options = options_with(ReplayTouching::Order::kRepeats, 2);
   options.touching.touches = 20;
   options.touching.every_page = true;
   const auto plan = make_touch_plan(options, layout_of(options));
@@ -118,10 +118,10 @@ TEST(TouchPlan, EveryPageIsTouchedIfAsked) {
 }
 
 TEST(TouchPlan, AChangeIsCutByOwnersAndRegionsAndStandsAtItsMoment) {
-  FakeVmmOptions options = options_with(FakeTouching::Order::kSequential, 2);
+  ReplayVmmOptions options = options_with(ReplayTouching::Order::kSequential, 2);
   // Image pages 0..31 are guest pages 64..95, 64..79 are guest pages 0..15: owners alternate by 16.
-  options.changes = {{FakeMapChange::Kind::kRemove, 40, 0, 32},
-                     {FakeMapChange::Kind::kUnmap, 40, 64, 4}};
+  options.changes = {{ReplayMapChange::Kind::kRemove, 40, 0, 32},
+                     {ReplayMapChange::Kind::kUnmap, 40, 64, 4}};
   const auto plan = make_touch_plan(options, layout_of(options));
   ASSERT_TRUE(plan) << plan.error().message;
   const auto changes_of = [&](unsigned thread) {
@@ -145,10 +145,10 @@ TEST(TouchPlan, AChangeIsCutByOwnersAndRegionsAndStandsAtItsMoment) {
 }
 
 TEST(TouchPlan, ChangesAreWidenedToHugePages) {
-  FakeVmmOptions options = options_with(FakeTouching::Order::kNone, 1);
+  ReplayVmmOptions options = options_with(ReplayTouching::Order::kNone, 1);
   options.page_bytes = 2 * kMiB;
   options.regions = {{8 * kMiB, 0}};
-  options.changes = {{FakeMapChange::Kind::kRemove, 0, 700, 1}};
+  options.changes = {{ReplayMapChange::Kind::kRemove, 0, 700, 1}};
   const auto plan = make_touch_plan(options, layout_of(options));
   ASSERT_TRUE(plan) << plan.error().message;
   ASSERT_EQ((*plan)[0].size(), 1u);
