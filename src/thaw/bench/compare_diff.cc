@@ -10,7 +10,7 @@
 #include <random>
 
 #include "thaw/base/check.h"
-#include "thaw/bench/function_trace.h"
+#include "thaw/bench/bench_functions.h"
 #include "thaw/bench/paired.h"
 #include "thaw/crypto/secret.h"
 #include "thaw/freeze/diff_file.h"

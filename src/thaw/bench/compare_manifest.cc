@@ -11,9 +11,9 @@
 #include <random>
 
 #include "thaw/base/check.h"
-#include "thaw/bench/bench_vmm.h"
 #include "thaw/bench/paired.h"
 #include "thaw/chunk/sealed_chunk.h"
+#include "thaw/lab/vmm_connection.h"
 #include "thaw/testing/fixed_keys.h"
 #include "thaw/testing/memory_store.h"
 #include "thaw/testing/temp_dir.h"
@@ -98,7 +98,7 @@ double session_bytes(const Bytes& manifest, const KeyProvider& keys, int session
     options.regions = {{kImageBytes, 0}};
     options.touching.order = ReplayTouching::Order::kNone;
     options.hold_before_exit = true;
-    BenchVmm vmm = connect_vmm(options, kImageBytes);
+    ConnectedVmm vmm = *connect_vmm(options, kImageBytes);
     auto session =
         *Session::start(*ResumeImage::make(*decode_manifest(manifest, keys)), stack->top(), workers,
                         std::move(vmm.handshake), std::move(vmm.peer), {}, {});

@@ -9,13 +9,15 @@
 #include <thread>
 
 #include "thaw/base/check.h"
-#include "thaw/bench/bench_snapshot.h"
-#include "thaw/bench/bench_vmm.h"
+#include "thaw/bench/bench_functions.h"
 #include "thaw/bench/paired.h"
 #include "thaw/chunk/sealed_chunk.h"
+#include "thaw/lab/function_snapshot.h"
+#include "thaw/lab/vmm_connection.h"
 #include "thaw/replay/guest_thread.h"
 #include "thaw/store/dir_store.h"
 #include "thaw/sys/file_io.h"
+#include "thaw/testing/fixed_keys.h"
 #include "thaw/testing/temp_dir.h"
 #include "thaw/tier/page_reader.h"
 #include "thaw/tier/stack.h"
@@ -33,13 +35,13 @@ class Burst {
     Catalog catalog(*store_);
     CHECK(catalog.initialise());
     for (size_t i = 0; i < (scale.smoke ? 2 : 16); ++i) {
-      BenchSnapshotOptions options;
+      FunctionSnapshotOptions options;
       options.name = "snapshot" + std::to_string(i);
       options.seed = i + 1;
       options.oracle_path = memory_dir_.file(options.name);
       options.packs = false;
       snapshots_.push_back(
-          std::make_unique<BenchSnapshot>(catalog, keys_, traces_[i % traces_.size()], options));
+          *FunctionSnapshot::make(catalog, keys_, traces_[i % traces_.size()], options));
     }
     const auto stack = make_stack();
     for (const auto& snapshot : snapshots_) {
@@ -62,7 +64,7 @@ class Burst {
 
   Figures ours() {
     const auto stack = make_stack();
-    std::vector<BenchVmm> vmms = connect(ReplayTouching::Order::kTrace);
+    std::vector<ConnectedVmm> vmms = connect(ReplayTouching::Order::kTrace);
     std::vector<std::unique_ptr<Session>> sessions;
     std::vector<uint64_t> begun_ns;
     for (size_t i = 0; i < vmms.size(); ++i) {
@@ -74,7 +76,7 @@ class Burst {
                                          options, [] {}));
       vmms[i].process->proceed();
     }
-    for (BenchVmm& vmm : vmms) CHECK(vmm.process->wait_for(ReplayVmmEvent::Kind::kTouched));
+    for (ConnectedVmm& vmm : vmms) CHECK(vmm.process->wait_for(ReplayVmmEvent::Kind::kTouched));
     std::vector<double> ms;
     uint64_t end_ns = 0;
     double bytes = 0;
@@ -97,7 +99,7 @@ class Burst {
   }
 
   double bare_gb_per_s() {
-    std::vector<BenchVmm> vmms = connect(ReplayTouching::Order::kNone);
+    std::vector<ConnectedVmm> vmms = connect(ReplayTouching::Order::kNone);
     struct Task {
       size_t resume;
       uint32_t chunk;
@@ -126,26 +128,28 @@ class Burst {
   }
 
  private:
-  const BenchSnapshot& of(size_t resume) const { return *snapshots_[resume % snapshots_.size()]; }
-  static uint32_t hot_chunks(const BenchSnapshot& snapshot) {
+  const FunctionSnapshot& of(size_t resume) const {
+    return *snapshots_[resume % snapshots_.size()];
+  }
+  static uint32_t hot_chunks(const FunctionSnapshot& snapshot) {
     return snapshot.image(Layout::kHot)->manifest().hot.chunks;
   }
 
-  std::vector<BenchVmm> connect(ReplayTouching::Order order) const {
-    std::vector<BenchVmm> vmms;
+  std::vector<ConnectedVmm> connect(ReplayTouching::Order order) const {
+    std::vector<ConnectedVmm> vmms;
     for (size_t i = 0; i < resumes_; ++i) {
       ReplayVmmOptions options = of(i).vmm();
       options.socket_path = memory_dir_.file("sock");
       options.touching.order = order;
       options.hold_before_touching = true;
       options.hold_before_check = true;
-      vmms.push_back(connect_vmm(options, of(i).bytes()));
+      vmms.push_back(*connect_vmm(options, of(i).bytes()));
     }
     return vmms;
   }
 
   // The pages of a chunk as a careful loop installs them: decrypted at once, copied in runs.
-  uint64_t install(const BenchVmm& vmm, const BenchSnapshot& snapshot, uint32_t chunk,
+  uint64_t install(const ConnectedVmm& vmm, const FunctionSnapshot& snapshot, uint32_t chunk,
                    CtrCipher& cipher, AlignedBuffer& plain) const {
     const ResumeImage& image = *snapshot.image(Layout::kHot);
     const ByteSpan ciphertext = in_memory_.at(&snapshot)[chunk]->ciphertext();
@@ -176,8 +180,9 @@ class Burst {
   const size_t resumes_;
   const FixedKeys keys_;
   std::unique_ptr<DirStore> store_;
-  std::vector<std::unique_ptr<BenchSnapshot>> snapshots_;
-  std::map<const BenchSnapshot*, std::vector<ChunkRef>> in_memory_;  // hot chunks, for the bare way
+  std::vector<std::unique_ptr<FunctionSnapshot>> snapshots_;
+  std::map<const FunctionSnapshot*, std::vector<ChunkRef>>
+      in_memory_;  // hot chunks, for the bare way
   WorkerPool workers_{WorkerOptions().thread_count(), 65536};
 };
 

@@ -8,9 +8,9 @@
 #include <thread>
 
 #include "thaw/base/check.h"
-#include "thaw/bench/bench_vmm.h"
 #include "thaw/bench/paired.h"
 #include "thaw/chunk/sealed_chunk.h"
+#include "thaw/lab/vmm_connection.h"
 #include "thaw/testing/memory_store.h"
 #include "thaw/testing/snapshot_fixture.h"
 #include "thaw/testing/temp_dir.h"
@@ -64,7 +64,7 @@ class PrefaultBench {
 
   double ours_gb_per_s(unsigned threads) {
     const OneCore pin(threads == 1);
-    BenchVmm vmm = idle_vmm();
+    ConnectedVmm vmm = idle_vmm();
     WorkerPool workers(threads, 65536);
     SessionOptions options;
     options.prefault = Prefault::kAll;
@@ -86,7 +86,7 @@ class PrefaultBench {
   // The loop that only decrypts and copies, each thread over its share of the extents.
   double bare_gb_per_s(unsigned threads) {
     const OneCore pin(threads == 1);
-    const BenchVmm vmm = idle_vmm();
+    const ConnectedVmm vmm = idle_vmm();
     const std::span<const Extent> extents = image_->map().extents();
     const Clock::time_point begin = Clock::now();
     std::vector<std::thread> running;
@@ -105,7 +105,7 @@ class PrefaultBench {
     return extents.subspan(begin, extents.size() * (i + 1) / of - begin);
   }
 
-  void bare_share(const BenchVmm& vmm, std::span<const Extent> extents) const {
+  void bare_share(const ConnectedVmm& vmm, std::span<const Extent> extents) const {
     const uint64_t base = vmm.handshake.regions[0].address;
     CtrCipher cipher;
     AlignedBuffer plain(kChunkBytesDefault);
@@ -120,13 +120,13 @@ class PrefaultBench {
     }
   }
 
-  BenchVmm idle_vmm() {
+  ConnectedVmm idle_vmm() {
     ReplayVmmOptions options = ReplayVmmOptions::firecracker(Generation::kV1_12);
     options.socket_path = dir_.file("sock");
     options.regions = {{image_->memory().bytes, 0}};
     options.touching.order = ReplayTouching::Order::kNone;
     options.hold_before_exit = true;
-    return connect_vmm(options, image_->memory().bytes);
+    return *connect_vmm(options, image_->memory().bytes);
   }
 
   TempDir dir_{"/dev/shm"};

@@ -9,10 +9,10 @@
 #include <fstream>
 #include <set>
 
-#include "thaw/bench/bench_vmm.h"
 #include "thaw/bench/bench_zone.h"
 #include "thaw/bench/paired.h"
 #include "thaw/chunk/sealed_chunk.h"
+#include "thaw/lab/vmm_connection.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/testing/memory_store.h"
 #include "thaw/testing/snapshot_fixture.h"
@@ -55,7 +55,7 @@ class Restores {
   /// first handshake until the last VM has compared its last page; `during` runs before they end.
   double run(int count, TierStack& tiers, WorkerPool& workers, const SessionOptions& session,
              const std::function<void()>& during = nullptr) {
-    std::vector<BenchVmm> vmms;
+    std::vector<ConnectedVmm> vmms;
     for (int i = 0; i < count; ++i) {
       ReplayVmmOptions options = ReplayVmmOptions::firecracker(Generation::kV1_12);
       options.socket_path = dir_.file("sock");
@@ -66,19 +66,19 @@ class Restores {
       options.touching.every_page = true;
       options.hold_before_touching = true;
       options.hold_before_exit = true;
-      vmms.push_back(connect_vmm(options, image_->memory().bytes));
+      vmms.push_back(*connect_vmm(options, image_->memory().bytes));
     }
     std::vector<std::unique_ptr<Session>> sessions;
     const Clock::time_point begin = Clock::now();
-    for (BenchVmm& vmm : vmms) {
+    for (ConnectedVmm& vmm : vmms) {
       sessions.push_back(*Session::start(image_, tiers.top(), workers, std::move(vmm.handshake),
                                          std::move(vmm.peer), session, [] {}));
       vmm.process->proceed();
     }
-    for (BenchVmm& vmm : vmms) CHECK(vmm.process->wait_for(ReplayVmmEvent::Kind::kReport));
+    for (ConnectedVmm& vmm : vmms) CHECK(vmm.process->wait_for(ReplayVmmEvent::Kind::kReport));
     const double ms = std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
     if (during) during();
-    for (BenchVmm& vmm : vmms) {
+    for (ConnectedVmm& vmm : vmms) {
       vmm.process->proceed();
       CHECK(vmm.process->wait().passed());
     }

@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "thaw/base/check.h"
+#include "thaw/bench/bench_functions.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/tier/warm.h"
 
@@ -65,13 +66,15 @@ ResumeBench::ResumeBench(const BenchScale& scale)
   catalog_ = std::make_unique<Catalog>(*store_);
   CHECK(catalog_->initialise());
   for (size_t i = 0; i < traces_.size(); ++i) {
-    BenchSnapshotOptions options;
+    FunctionSnapshotOptions options;
     options.name = traces_[i].name;
     options.seed = i + 1;
     options.plain_path = disk_dir_.file(traces_[i].name);
     options.oracle_path = memory_dir_.file(traces_[i].name);
-    snapshots_.push_back(std::make_unique<BenchSnapshot>(*catalog_, keys_, traces_[i], options));
-    reaps_.push_back(std::make_unique<PlainReap>(options.plain_path, traces_[i].recorded));
+    snapshots_.push_back(*FunctionSnapshot::make(*catalog_, keys_, traces_[i], options));
+    reaps_.push_back(*StudyServer::make(
+        {.image_path = options.oracle_path, .working_path = options.plain_path, .file = {}},
+        traces_[i].recorded));
   }
   memory_ = make_stack({.memory = {.bytes_max = 4 * kGiB}});
   fill(*memory_);
@@ -148,11 +151,11 @@ ResumeFigure ResumeBench::session(size_t function, const SessionRun& run) {
 
 std::optional<ResumeFigure> ResumeBench::try_session(size_t function, const SessionRun& run) {
   TierStack& stack = stack_of(run.tier);
-  const BenchSnapshot& from = snapshot(function);
+  const FunctionSnapshot& from = snapshot(function);
   const uint64_t misses_before = stack.origin().counters().requests;
   ReplayVmmOptions options = from.vmm();
   options.socket_path = memory_dir_.file("sock");
-  BenchVmm vmm = connect_vmm(options, from.bytes());
+  ConnectedVmm vmm = *connect_vmm(options, from.bytes());
   SessionOptions session_options;
   session_options.strategy = run.strategy;
   session_options.fill = run.fill;
@@ -180,8 +183,8 @@ std::optional<ResumeFigure> ResumeBench::try_session(size_t function, const Sess
 double ResumeBench::plain_reap_ms(size_t function) {
   ReplayVmmOptions options = snapshot(function).vmm();
   options.socket_path = memory_dir_.file("sock");
-  BenchVmm vmm = connect_vmm(options, snapshot(function).bytes());
-  reaps_[function]->serve(vmm);
+  ConnectedVmm vmm = *connect_vmm(options, snapshot(function).bytes());
+  CHECK(reaps_[function].serve(vmm, {}).has_value());
   return ms_of(vmm.process->wait());
 }
 

@@ -11,13 +11,14 @@
 #include <string>
 #include <vector>
 
-#include "thaw/bench/bench_snapshot.h"
 #include "thaw/bench/bench_zone.h"
 #include "thaw/bench/paired.h"
-#include "thaw/bench/plain_reap.h"
+#include "thaw/lab/function_snapshot.h"
+#include "thaw/lab/study_server.h"
 #include "thaw/resume/plain_cache.h"
 #include "thaw/resume/session.h"
 #include "thaw/store/dir_store.h"
+#include "thaw/testing/fixed_keys.h"
 #include "thaw/testing/temp_dir.h"
 #include "thaw/tier/stack.h"
 
@@ -52,7 +53,7 @@ class ResumeBench {
   ~ResumeBench();
 
   size_t functions() const { return snapshots_.size(); }
-  const BenchSnapshot& snapshot(size_t function) const { return *snapshots_[function]; }
+  const FunctionSnapshot& snapshot(size_t function) const { return *snapshots_[function]; }
   const std::string& name(size_t function) const { return traces_[function].name; }
 
   const Catalog& catalog() const { return *catalog_; }
@@ -91,8 +92,8 @@ class ResumeBench {
   const FixedKeys keys_;
   std::unique_ptr<DirStore> store_;
   std::unique_ptr<Catalog> catalog_;
-  std::vector<std::unique_ptr<BenchSnapshot>> snapshots_;
-  std::vector<std::unique_ptr<PlainReap>> reaps_;
+  std::vector<std::unique_ptr<FunctionSnapshot>> snapshots_;
+  std::vector<StudyServer> reaps_;  // REAP over plain files
   std::vector<std::unique_ptr<PlainCache>>
       plains_;  // of the hot forms, filled by their first clone
 

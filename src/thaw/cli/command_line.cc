@@ -33,6 +33,7 @@ class CommandLine {
     declare_snapshot_verbs(verbs);
     declare_serving_verbs(verbs);
     declare_tier_verbs(verbs);
+    declare_lab_verbs(verbs);
     declare_completion(verbs);
   }
   CommandLine(const CommandLine&) = delete;

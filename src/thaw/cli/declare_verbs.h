@@ -20,5 +20,7 @@ void declare_snapshot_verbs(VerbList& verbs);
 void declare_serving_verbs(VerbList& verbs);
 /// tier, warm, scrub, doctor.
 void declare_tier_verbs(VerbList& verbs);
+/// lab.
+void declare_lab_verbs(VerbList& verbs);
 
 }  // namespace thaw

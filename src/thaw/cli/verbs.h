@@ -173,6 +173,26 @@ struct ScrubRequest {
 };
 Result<void> run_scrub(const Settings& settings, const ScrubRequest& request, Output& out);
 
+struct LabRunRequest {
+  std::string scenario;
+  std::string output;
+  std::optional<std::string> traces;
+  bool yes = false;  // run however many cells there are
+};
+Result<void> run_lab_run(const Settings& settings, const LabRunRequest& request, Output& out);
+
+struct LabShowRequest {
+  std::string results;
+};
+Result<void> run_lab_show(const Settings& settings, const LabShowRequest& request, Output& out);
+
+struct LabCompareRequest {
+  std::string a;
+  std::string b;
+};
+Result<void> run_lab_compare(const Settings& settings, const LabCompareRequest& request,
+                             Output& out);
+
 /// The settings as far as they could be read: what is wrong with them is a finding.
 Result<void> run_doctor(const Result<Settings>& settings, Output& out);
 

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/bench/bench_snapshot.h"
+#include "thaw/lab/function_snapshot.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <set>
 
-#include "thaw/base/check.h"
 #include "thaw/freeze/pack_writer.h"
 #include "thaw/freeze/relayout.h"
 #include "thaw/freeze/snapshot_writer.h"
@@ -27,54 +27,68 @@ uint64_t next_word(uint64_t& state) {
   return value ^ (value >> 31);
 }
 
-std::shared_ptr<const ResumeImage> open_image(const Catalog& catalog, const KeyProvider& keys,
-                                              const std::string& name) {
-  const NameTarget target = *catalog.resolve(keys.tenant(), name);
-  Manifest manifest = *decode_manifest(*catalog.read_manifest(target), keys);
+Result<std::shared_ptr<const ResumeImage>> open_image(const Catalog& catalog,
+                                                      const KeyProvider& keys,
+                                                      const std::string& name) {
+  ASSIGN_OR_RETURN(const NameTarget target, catalog.resolve(keys.tenant(), name));
+  ASSIGN_OR_RETURN(const Bytes bytes, catalog.read_manifest(target));
+  ASSIGN_OR_RETURN(Manifest manifest, decode_manifest(bytes, keys));
   const uint64_t pages = pages_for(manifest.find(ImageKind::kMemory)->bytes);
-  std::optional<WorkingSet> set = *open_working_set(catalog, keys, target, pages);
-  CHECK(set);
-  return *ResumeImage::make(std::move(manifest), std::move(set));
+  ASSIGN_OR_RETURN(std::optional<WorkingSet> set, open_working_set(catalog, keys, target, pages));
+  return ResumeImage::make(std::move(manifest), std::move(set));
 }
 
 }  // namespace
 
-BenchSnapshot::BenchSnapshot(Catalog& catalog, const KeyProvider& keys, const FunctionTrace& trace,
-                             const BenchSnapshotOptions& options)
-    : trace_(trace), options_(options) {
-  write_images();
+Result<std::unique_ptr<FunctionSnapshot>> FunctionSnapshot::make(
+    Catalog& catalog, const KeyProvider& keys, const FunctionTrace& trace,
+    const FunctionSnapshotOptions& options) {
+  std::unique_ptr<FunctionSnapshot> snapshot(new FunctionSnapshot(trace, options));
+  TRY(snapshot->write_images());
+  TRY(snapshot->freeze_layouts(catalog, keys));
+  return snapshot;
+}
+
+Result<void> FunctionSnapshot::freeze_layouts(Catalog& catalog, const KeyProvider& keys) {
   Progress progress;
-  const std::vector<SourceImage> sources = *open_sources({options.oracle_path, "", {}});
-  const FreezeOptions freezing{.chunk_bytes = options.chunk_bytes};
-  const NameTarget target =
-      freeze(catalog, keys, options.name, sources, freezing, progress)->target;
-  const Manifest manifest = *decode_manifest(*catalog.read_manifest(target), keys);
+  ASSIGN_OR_RETURN(const std::vector<SourceImage> sources,
+                   open_sources({options_.oracle_path, "", {}}));
+  const FreezeOptions freezing{.chunk_bytes = options_.chunk_bytes};
+  ASSIGN_OR_RETURN(const auto frozen,
+                   freeze(catalog, keys, options_.name, sources, freezing, progress));
+  const NameTarget target = frozen.target;
+  ASSIGN_OR_RETURN(const Bytes bytes, catalog.read_manifest(target));
+  ASSIGN_OR_RETURN(const Manifest manifest, decode_manifest(bytes, keys));
 
   WorkingSet set;
   set.manifest = target.manifest;
-  set.recordings.push_back(recording_of(trace.recorded));
-  if (options.packs) {
+  set.recordings.push_back(recording_of(trace_.recorded));
+  if (options_.packs) {
     const std::vector<WorkingPage> pages = merge_recordings(set.recordings);
     for (const PackKind kind : {PackKind::kReap, PackKind::kFaasnap}) {
       // The published gaps, of a local disk.
       const uint32_t gap_pages = kind == PackKind::kFaasnap ? kFaasnapGapPages : 0;
-      set.packs.push_back(*seal_pack(catalog.store(), keys, manifest, pages,
-                                     {.kind = kind, .gap_pages = gap_pages}, progress));
+      ASSIGN_OR_RETURN(Pack pack, seal_pack(catalog.store(), keys, manifest, pages,
+                                            {.kind = kind, .gap_pages = gap_pages}, progress));
+      set.packs.push_back(std::move(pack));
     }
   }
-  CHECK(put_working_set(catalog, keys, target, set));
-  linear_ = open_image(catalog, keys, options.name);
-  const auto moved = relayout(catalog, keys, options.name, target, manifest, {}, progress);
-  CHECK(moved && moved->changed);
-  hot_ = open_image(catalog, keys, options.name);
+  TRY(put_working_set(catalog, keys, target, set));
+  ASSIGN_OR_RETURN(linear_, open_image(catalog, keys, options_.name));
+  TRY(relayout(catalog, keys, options_.name, target, manifest, {}, progress));
+  ASSIGN_OR_RETURN(hot_, open_image(catalog, keys, options_.name));
+  return {};
 }
 
-void BenchSnapshot::write_images() const {
+Result<void> FunctionSnapshot::write_images() const {
   std::vector<std::pair<std::string, Fd>> files;
   for (const std::string& path : {options_.plain_path, options_.oracle_path}) {
     if (path.empty()) continue;
-    files.emplace_back(path, *open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600));
-    CHECK(::ftruncate(files.back().second.get(), static_cast<off_t>(bytes())) == 0);
+    ASSIGN_OR_RETURN(Fd file, open_file(path, O_RDWR | O_CREAT | O_EXCL, 0600));
+    if (::ftruncate(file.get(), static_cast<off_t>(bytes())) != 0) {
+      return fail_errno("cannot size " + path, errno);
+    }
+    files.emplace_back(path, std::move(file));
   }
   uint64_t state = options_.seed;
   Bytes block(256 * kPageBytes);
@@ -87,19 +101,24 @@ void BenchSnapshot::write_images() const {
       }
       const ByteSpan data = ByteSpan(block).first(size);
       for (const auto& [path, file] : files) {
-        CHECK(write_all_at(file.get(), page * kPageBytes, data, path));
+        TRY(write_all_at(file.get(), page * kPageBytes, data, path));
       }
       page += size / kPageBytes;
     }
   }
-  for (const auto& [path, file] : files) CHECK(::fsync(file.get()) == 0);
+  for (const auto& [path, file] : files) {
+    if (::fsync(file.get()) != 0) return fail_errno("cannot write " + path, errno);
+  }
+  return {};
 }
 
-std::vector<ChunkRequest> BenchSnapshot::touched_chunks() const {
+std::vector<ChunkRequest> FunctionSnapshot::touched_chunks() const {
   std::vector<ChunkRequest> requests;
   for (const auto& image : {linear_, hot_}) {
     std::set<uint32_t> chunks;
-    for (const PageTrace* trace : {&trace_.recorded, &trace_.measured}) {
+    const PageTrace* const other = trace_.other ? &*trace_.other : nullptr;
+    for (const PageTrace* trace : {&trace_.recorded, &trace_.measured, other}) {
+      if (trace == nullptr) continue;
       for (const TraceEvent& event : trace->events) {
         const PageLocation location = image->map().locate(event.page);
         if (!location.zero) chunks.insert(location.chunk);
@@ -122,7 +141,7 @@ std::vector<ChunkRequest> BenchSnapshot::touched_chunks() const {
   return requests;
 }
 
-ReplayVmmOptions BenchSnapshot::vmm() const {
+ReplayVmmOptions FunctionSnapshot::vmm() const {
   ReplayVmmOptions vmm = ReplayVmmOptions::firecracker(Generation::kV1_12);
   vmm.image_path = options_.oracle_path;
   vmm.mapped_path = options_.plain_path;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// BenchSnapshot: a snapshot with the shape and the working set of a real guest and random bytes,
+// FunctionSnapshot: a snapshot with the shape and the working set of a real guest and random bytes,
 // frozen linear and hot, and its plain image as a file.
 #pragma once
 
@@ -8,16 +8,15 @@
 #include <string>
 #include <vector>
 
-#include "thaw/bench/function_trace.h"
+#include "thaw/lab/function_trace.h"
 #include "thaw/replay/replay_vmm.h"
 #include "thaw/resume/resume_image.h"
 #include "thaw/store/catalog.h"
-#include "thaw/testing/fixed_keys.h"
 #include "thaw/tier/chunk_source.h"
 
 namespace thaw {
 
-struct BenchSnapshotOptions {
+struct FunctionSnapshotOptions {
   std::string name;
   uint64_t seed = 1;
   std::string plain_path;   // on a disk: the file that baselines read or map; empty: none
@@ -27,11 +26,12 @@ struct BenchSnapshotOptions {
 };
 
 /// Immutable. Borrows the trace.
-class BenchSnapshot {
+class FunctionSnapshot {
  public:
-  /// Makes the files and freezes as `options.name`. Aborts on any failure.
-  BenchSnapshot(Catalog& catalog, const KeyProvider& keys, const FunctionTrace& trace,
-                const BenchSnapshotOptions& options);
+  /// Makes the files, which must not exist, and freezes as `options.name`.
+  static Result<std::unique_ptr<FunctionSnapshot>> make(Catalog& catalog, const KeyProvider& keys,
+                                                        const FunctionTrace& trace,
+                                                        const FunctionSnapshotOptions& options);
 
   const FunctionTrace& trace() const { return trace_; }
   const std::string& plain_path() const { return options_.plain_path; }
@@ -48,10 +48,14 @@ class BenchSnapshot {
   ReplayVmmOptions vmm() const;
 
  private:
-  void write_images() const;
+  FunctionSnapshot(const FunctionTrace& trace, FunctionSnapshotOptions options)
+      : trace_(trace), options_(std::move(options)) {}
+
+  Result<void> write_images() const;
+  Result<void> freeze_layouts(Catalog& catalog, const KeyProvider& keys);
 
   const FunctionTrace& trace_;
-  const BenchSnapshotOptions options_;
+  const FunctionSnapshotOptions options_;
   std::shared_ptr<const ResumeImage> linear_;
   std::shared_ptr<const ResumeImage> hot_;
 };

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the traces of the resume benches anew, from real guests.
+"""Makes the traces of the lab and the resume benches anew, from real guests.
 
 Each function of the guest image is booted, warmed by one call and snapshot. The snapshot is resumed
 twice by a page server that installs page by page, and called once, each time with another input: so

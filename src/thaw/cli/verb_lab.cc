@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <filesystem>
+#include <iomanip>
+#include <sstream>
+
+#include "thaw/cli/amount_text.h"
+#include "thaw/cli/foreground_job.h"
+#include "thaw/cli/text_table.h"
+#include "thaw/cli/verbs.h"
+#include "thaw/lab/compare_results.h"
+#include "thaw/lab/run_scenario.h"
+
+namespace thaw {
+namespace {
+
+/// Above this many measurements a run is asked for twice: it takes hours.
+constexpr uint64_t kMeasurementsUnasked = 10'000;
+
+std::string fixed(double value, int digits = 2) {
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(digits) << value;
+  return text.str();
+}
+
+/// Beside the program, as it is installed; else where the source is.
+std::string default_traces() {
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path beside = self.parent_path() / "traces";
+  if (!error && std::filesystem::is_directory(beside, error)) return beside.string();
+  return THAW_LAB_TRACES;
+}
+
+/// REAP over a plain file, as the cell's function is resumed with it: what all are compared with.
+Cell baseline_of(const Cell& cell) {
+  Cell baseline;
+  baseline.function = cell.function;
+  baseline.input = cell.input;
+  baseline.parallel = cell.parallel;
+  return baseline;
+}
+
+JsonObject interval_json(const Interval& interval) {
+  JsonObject object;
+  object.set("low", interval.low).set("high", interval.high);
+  return object;
+}
+
+JsonObject cell_json(const Cell& cell) {
+  JsonObject object;
+  for (const LabAxis& axis : lab_axes()) object.set(axis.name, axis_value(cell, axis.name));
+  return object;
+}
+
+}  // namespace
+
+Result<void> run_lab_run(const Settings&, const LabRunRequest& request, Output& out) {
+  ASSIGN_OR_RETURN(const Scenario scenario, read_scenario(request.scenario));
+  const uint64_t measurements = scenario.cells.size() * (scenario.warm_up + scenario.repetitions);
+  if (measurements > kMeasurementsUnasked && !request.yes) {
+    return fail(ErrorCode::kInvalid,
+                request.scenario + " has " + format_count(scenario.cells.size(), "cell") + ", " +
+                    std::to_string(measurements) + " measurements; add --yes to run them all");
+  }
+  RunOptions options;
+  options.scenario_path = request.scenario;
+  options.output = request.output;
+  options.playground.traces = request.traces.value_or(default_traces());
+  options.thaw_version = THAW_VERSION;
+  ASSIGN_OR_RETURN(const auto job, ForegroundJob::start("lab " + request.scenario, out));
+  ASSIGN_OR_RETURN(const RunReport done, run_scenario(scenario, options, job->progress()));
+  out.say(std::to_string(done.measured) + " measured, " + std::to_string(done.found) + " found, " +
+          format_count(scenario.cells.size(), "cell") + ", " +
+          std::to_string(scenario.excluded.size()) + " combinations left out; `thaw lab show " +
+          request.output + "` shows them\n");
+  for (const ExcludedCell& each : scenario.excluded) {
+    out.note("left out: " + each.cell.key() + ": " + each.why);
+  }
+  out.result()
+      .set("measured", done.measured)
+      .set("found", done.found)
+      .set("cells", scenario.cells.size())
+      .set("excluded", scenario.excluded.size());
+  return {};
+}
+
+Result<void> run_lab_show(const Settings&, const LabShowRequest& request, Output& out) {
+  ASSIGN_OR_RETURN(const Results results, read_results(request.results));
+  TextTable table;
+  table.add({"median ms", "over plain REAP", "95 %", "touch p99 us", "cell"});
+  std::vector<JsonObject> rows;
+  for (const Cell& cell : cells_of(results)) {
+    const std::vector<double> samples = samples_of(results, cell);
+    if (samples.empty()) continue;
+    const std::vector<double> baseline = samples_of(results, baseline_of(cell));
+    std::vector<double> touches;
+    for (const Measurement& each : results.measurements) {
+      if (each.warm_up || !(each.cell == cell)) continue;
+      touches.push_back(static_cast<double>(each.touch_p99_ns) / 1000);
+    }
+    JsonObject row;
+    row.set("cell", cell_json(cell)).set("median_ms", median_of(samples));
+    std::vector<std::string> words{fixed(median_of(samples)), "", "", fixed(median_of(touches), 0),
+                                   cell.key()};
+    if (!baseline.empty()) {
+      const Interval interval = ratio_interval(baseline, samples, 2000, 1);
+      const double ratio = median_of(samples) / median_of(baseline);
+      words[1] = fixed(ratio);
+      words[2] = fixed(interval.low) + " to " + fixed(interval.high);
+      row.set("over_plain_reap", ratio).set("interval", interval_json(interval));
+    }
+    table.add(std::move(words));
+    rows.push_back(std::move(row));
+  }
+  out.say(table.text());
+  out.result().set("cells", rows);
+  return {};
+}
+
+Result<void> run_lab_compare(const Settings&, const LabCompareRequest& request, Output& out) {
+  ASSIGN_OR_RETURN(const Results a, read_results(request.a));
+  ASSIGN_OR_RETURN(const Results b, read_results(request.b));
+  const ResultsComparison comparison = compare_results(a, b);
+  if (comparison.cells.empty()) {
+    return fail(ErrorCode::kInvalid, request.a + " and " + request.b + " have no cell in common");
+  }
+  TextTable table;
+  table.add({"A ms", "B ms", "B over A", "95 %", "", "cell"});
+  std::vector<JsonObject> rows;
+  for (const CellComparison& each : comparison.cells) {
+    table.add({fixed(each.median_a), fixed(each.median_b), fixed(each.ratio),
+               fixed(each.interval.low) + " to " + fixed(each.interval.high),
+               each.differs() ? "differs" : "", each.cell.key()});
+    JsonObject row;
+    row.set("cell", cell_json(each.cell))
+        .set("median_a_ms", each.median_a)
+        .set("median_b_ms", each.median_b)
+        .set("ratio", each.ratio)
+        .set("interval", interval_json(each.interval))
+        .set("differs", each.differs());
+    rows.push_back(std::move(row));
+  }
+  out.say(table.text());
+  if (comparison.only_a + comparison.only_b > 0) {
+    out.note(std::to_string(comparison.only_a) + " cells are in A only, " +
+             std::to_string(comparison.only_b) + " in B only");
+  }
+  out.result().set("cells", rows).set("only_a", comparison.only_a).set("only_b", comparison.only_b);
+  return {};
+}
+
+}  // namespace thaw

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Cell: one point of a scenario's matrix, a way to resume one function from one kind of storage.
+// Its key is text, stable between versions, by which results are found again.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "thaw/base/result.h"
+
+namespace thaw {
+
+/// What the memory image is kept as.
+enum class LabStorage {
+  kPlain,             // a file
+  kEncrypted,         // the file, each page encrypted
+  kChunked,           // chunks, which are read and verified whole
+  kChunkedEncrypted,  // chunks, which are read, verified and decrypted whole by the study's server,
+                      // and as thaw has them for thaw's techniques
+};
+
+/// How a resume gets its pages. The kernel's own ways, on a plain file:
+/// present (all memory there before the guest runs: the floor), mapping (a private mapping, page
+/// cache cold), mapping_cached. The study's: a page server with one thread that reads and installs
+/// one after the other, study_on_demand and study_reap. Thaw's strategies (resume/strategy.h).
+enum class Technique {
+  kPresent,
+  kMapping,
+  kMappingCached,
+  kStudyOnDemand,
+  kStudyReap,
+  kOnDemand,
+  kReap,
+  kFaasnap,
+  kChunks,
+  kHot,
+};
+
+/// Where the chunks are when the resume begins; everything above is empty.
+enum class LabTier { kMemory, kLocal, kOrigin };
+
+/// Which input the function is called with, compared with the recorded call.
+enum class LabInput { kSame, kOther };
+
+/// What a technique of thaw's does without: the ablation.
+enum class Without {
+  kNothing,
+  kLayout,      // `hot` over chunks in order of address: whole chunks that hold recorded pages
+  kPageVerify,  // what the local disk yields is hashed whole
+  kPageFill,    // a fault decrypts and installs all of its chunk
+  kOverlap,     // one chunk at a time is loaded ahead
+};
+
+struct Cell {
+  LabStorage storage = LabStorage::kPlain;
+  uint64_t chunk_bytes = 512 * 1024;  // of no matter where nothing is chunked
+  Technique technique = Technique::kStudyReap;
+  LabTier tier = LabTier::kLocal;
+  std::string function = "json";
+  LabInput input = LabInput::kSame;
+  uint64_t parallel = 1;  // resumes at once, of one snapshot
+  Without without = Without::kNothing;
+
+  /// "storage=plain technique=study_reap tier=local function=json ...": axes that matter, in a
+  /// fixed order.
+  std::string key() const;
+  friend bool operator==(const Cell&, const Cell&) = default;
+};
+
+/// By thaw's own sessions, over a thaw store.
+bool is_ours(Technique technique);
+/// By the kernel, without a page server.
+bool is_kernels(Technique technique);
+
+/// Why the cell makes no sense, or nothing if it does.
+std::optional<std::string> excluded(const Cell& cell);
+
+/// An axis as a scenario names it, and the words of its values; empty for numbers and functions.
+struct LabAxis {
+  std::string name;
+  std::vector<std::string> words;
+};
+const std::vector<LabAxis>& lab_axes();
+
+/// Sets the axis to the value. kInvalid, with what is known, for an axis or a value that is not.
+Result<void> set_axis(Cell& cell, std::string_view axis, std::string_view value);
+/// The value as set_axis() takes it. Aborts for an axis that does not exist.
+std::string axis_value(const Cell& cell, std::string_view axis);
+
+}  // namespace thaw
