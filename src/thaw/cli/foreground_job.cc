@@ -15,9 +15,14 @@ namespace {
 
 constexpr auto kRedraw = std::chrono::milliseconds(200);
 
-std::string bar_text(const std::string& label, uint64_t done, uint64_t total, double seconds) {
-  std::string text = label + "  " + format_share(done, total) + "  " + human_bytes(done) + " of " +
-                     human_bytes(total) + "  " + format_rate(done, seconds);
+std::string bar_text(const std::string& label, JobUnit unit, uint64_t done, uint64_t total,
+                     double seconds) {
+  std::string text = label + "  " + format_share(done, total) + "  ";
+  if (unit == JobUnit::kBytes) {
+    text += human_bytes(done) + " of " + human_bytes(total) + "  " + format_rate(done, seconds);
+  } else {
+    text += std::to_string(done) + " of " + std::to_string(total);
+  }
   if (done > 0 && done <= total) {
     const double left = seconds * static_cast<double>(total - done) / static_cast<double>(done);
     text += "  " + format_seconds(left) + " left";
@@ -27,8 +32,9 @@ std::string bar_text(const std::string& label, uint64_t done, uint64_t total, do
 
 }  // namespace
 
-Result<std::unique_ptr<ForegroundJob>> ForegroundJob::start(std::string label, const Output& out) {
-  std::unique_ptr<ForegroundJob> job(new ForegroundJob(printable(label)));
+Result<std::unique_ptr<ForegroundJob>> ForegroundJob::start(std::string label, const Output& out,
+                                                            JobUnit unit) {
+  std::unique_ptr<ForegroundJob> job(new ForegroundJob(printable(label), unit));
   ASSIGN_OR_RETURN(job->interrupt_, Interrupt::watch([raw = job.get()](int signals) {
                      raw->progress_.cancel.store(true);
                      if (signals > 1) ::_exit(static_cast<int>(ExitCode::kInterrupted));
@@ -60,7 +66,7 @@ void ForegroundJob::show_bar() {
     shown = done;
     if (total == 0 || done_) continue;
     const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
-    std::fprintf(stderr, "\r%s\x1b[K", bar_text(label_, done, total, seconds).c_str());
+    std::fprintf(stderr, "\r%s\x1b[K", bar_text(label_, unit_, done, total, seconds).c_str());
   }
   std::fputs("\r\x1b[K", stderr);
 }

@@ -18,11 +18,15 @@
 
 namespace thaw {
 
+/// What its progress counts.
+enum class JobUnit { kBytes, kPieces };
+
 /// Belongs to the main thread, which makes it before any other thread.
 class ForegroundJob {
  public:
   /// `label` stands before the bar: "freeze web". Borrows `out` for the call only.
-  static Result<std::unique_ptr<ForegroundJob>> start(std::string label, const Output& out);
+  static Result<std::unique_ptr<ForegroundJob>> start(std::string label, const Output& out,
+                                                      JobUnit unit = JobUnit::kBytes);
   /// Takes the bar away.
   ~ForegroundJob();
   ForegroundJob(const ForegroundJob&) = delete;
@@ -31,10 +35,11 @@ class ForegroundJob {
   Progress& progress() { return progress_; }
 
  private:
-  explicit ForegroundJob(std::string label) : label_(std::move(label)) {}
+  ForegroundJob(std::string label, JobUnit unit) : label_(std::move(label)), unit_(unit) {}
   void show_bar();
 
   const std::string label_;
+  const JobUnit unit_;
   Progress progress_;
   std::unique_ptr<Interrupt> interrupt_;
 

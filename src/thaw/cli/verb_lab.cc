@@ -67,14 +67,15 @@ Result<void> run_lab_run(const Settings&, const LabRunRequest& request, Output& 
   options.output = request.output;
   options.playground.traces = request.traces.value_or(default_traces());
   options.thaw_version = THAW_VERSION;
-  ASSIGN_OR_RETURN(const auto job, ForegroundJob::start("lab " + request.scenario, out));
+  ASSIGN_OR_RETURN(const auto job,
+                   ForegroundJob::start("lab " + request.scenario, out, JobUnit::kPieces));
   ASSIGN_OR_RETURN(const RunReport done, run_scenario(scenario, options, job->progress()));
   out.say(std::to_string(done.measured) + " measured, " + std::to_string(done.found) + " found, " +
           format_count(scenario.cells.size(), "cell") + ", " +
           std::to_string(scenario.excluded.size()) + " combinations left out; `thaw lab show " +
           request.output + "` shows them\n");
   for (const ExcludedCell& each : scenario.excluded) {
-    out.note("left out: " + each.cell.key() + ": " + each.why);
+    out.note("left out: " + each.cell.label() + ": " + each.why);
   }
   out.result()
       .set("measured", done.measured)
@@ -101,7 +102,7 @@ Result<void> run_lab_show(const Settings&, const LabShowRequest& request, Output
     JsonObject row;
     row.set("cell", cell_json(cell)).set("median_ms", median_of(samples));
     std::vector<std::string> words{fixed(median_of(samples)), "", "", fixed(median_of(touches), 0),
-                                   cell.key()};
+                                   cell.label()};
     if (!baseline.empty()) {
       const Interval interval = ratio_interval(baseline, samples, 2000, 1);
       const double ratio = median_of(samples) / median_of(baseline);
@@ -130,7 +131,7 @@ Result<void> run_lab_compare(const Settings&, const LabCompareRequest& request, 
   for (const CellComparison& each : comparison.cells) {
     table.add({fixed(each.median_a), fixed(each.median_b), fixed(each.ratio),
                fixed(each.interval.low) + " to " + fixed(each.interval.high),
-               each.differs() ? "differs" : "", each.cell.key()});
+               each.differs() ? "differs" : "", each.cell.label()});
     JsonObject row;
     row.set("cell", cell_json(each.cell))
         .set("median_a_ms", each.median_a)

@@ -86,13 +86,24 @@ std::optional<std::string> excluded(const Cell& cell) {
 }
 
 std::string Cell::key() const {
+  const bool file = storage == LabStorage::kPlain || storage == LabStorage::kEncrypted;
   std::string key;
   for (const LabAxis& axis : lab_axes()) {
-    const bool file = storage == LabStorage::kPlain || storage == LabStorage::kEncrypted;
     if (axis.name == "chunk_bytes" && file) continue;
     key += (key.empty() ? "" : " ") + axis.name + "=" + axis_value(*this, axis.name);
   }
   return key;
+}
+
+std::string Cell::label() const {
+  std::string label = function + " " + axis_value(*this, "storage") + " " +
+                      axis_value(*this, "technique") + " " + axis_value(*this, "tier");
+  const Cell defaults;
+  for (const std::string_view axis : {"chunk_bytes", "input", "parallel", "without"}) {
+    const std::string value = axis_value(*this, axis);
+    if (value != axis_value(defaults, axis)) label += " " + std::string(axis) + "=" + value;
+  }
+  return label;
 }
 
 Result<void> set_axis(Cell& cell, std::string_view axis, std::string_view value) {

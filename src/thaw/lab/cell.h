@@ -4,6 +4,7 @@
 // Its key is text, stable between versions, by which results are found again.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -68,7 +69,9 @@ struct Cell {
   /// "storage=plain technique=study_reap tier=local function=json ...": axes that matter, in a
   /// fixed order.
   std::string key() const;
-  friend bool operator==(const Cell&, const Cell&) = default;
+  /// The key for people: without the axes that have their default and no matter.
+  std::string label() const;
+  friend auto operator<=>(const Cell&, const Cell&) = default;
 };
 
 /// By thaw's own sessions, over a thaw store.

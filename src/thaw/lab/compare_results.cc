@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <random>
+#include <set>
 
 #include "thaw/base/check.h"
 
@@ -56,12 +57,9 @@ Interval ratio_interval(std::span<const double> a, std::span<const double> b, si
 }
 
 std::vector<Cell> cells_of(const Results& results) {
-  std::vector<Cell> cells;
-  std::map<std::string, bool> seen;
-  for (const Measurement& each : results.measurements) {
-    if (seen.emplace(each.cell.key(), true).second) cells.push_back(each.cell);
-  }
-  return cells;
+  std::set<Cell> cells;
+  for (const Measurement& each : results.measurements) cells.insert(each.cell);
+  return {cells.begin(), cells.end()};
 }
 
 std::vector<double> samples_of(const Results& results, const Cell& cell) {

@@ -31,7 +31,7 @@ struct CellComparison {
 };
 
 struct ResultsComparison {
-  std::vector<CellComparison> cells;  // in both, in the order of a
+  std::vector<CellComparison> cells;  // in both, in the order of cells_of()
   size_t only_a = 0, only_b = 0;      // cells that the other has not
 };
 
@@ -40,7 +40,7 @@ ResultsComparison compare_results(const Results& a, const Results& b);
 
 /// The counted resume times of a cell, in ms.
 std::vector<double> samples_of(const Results& results, const Cell& cell);
-/// Cells in the order of their first measurement.
+/// Every cell once, in order: by storage first.
 std::vector<Cell> cells_of(const Results& results);
 
 /// The middle value, or the mean of the two; `values` is not empty.

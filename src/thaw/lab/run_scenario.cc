@@ -58,6 +58,11 @@ ResultsHeader header_of(const Scenario& scenario, const RunOptions& options) {
   return header;
 }
 
+tl::unexpected<Error> interrupted(const RunOptions& options) {
+  return fail(ErrorCode::kInterrupted, "stopped; what was measured is in " + options.output +
+                                           ", and the same command goes on from there");
+}
+
 }  // namespace
 
 std::vector<size_t> round_order(size_t cells, uint64_t seed, uint64_t round) {
@@ -98,7 +103,11 @@ Result<RunReport> run_scenario(const Scenario& scenario, const RunOptions& optio
         continue;
       }
       const uint64_t seed = scenario.seed + round * scenario.cells.size() + index;
-      ASSIGN_OR_RETURN(Measurement measurement, playground->measure(cell, seed));
+      Result<Measurement> measured = playground->measure(cell, seed);
+      // A terminal's signal goes to the VMMs as well.
+      if (!measured && progress.cancelled()) return interrupted(options);
+      if (!measured) return fail(std::move(measured).error());
+      Measurement& measurement = *measured;
       measurement.repetition = round;
       measurement.warm_up = round < scenario.warm_up;
       measurement.at = utc_now();
