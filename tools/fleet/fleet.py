@@ -66,7 +66,7 @@ class Fleet:
     def programs(build: Path) -> list[Path]:
         """thaw, the object store and the VMM."""
         testing = build / "src/thaw/testing"
-        return [build / "thaw", testing / "thaw-fake-s3", testing / "thaw-replay-vmm"]
+        return [build / "thaw", testing / "thaw-fake-s3", build / "thaw-replay-vmm"]
 
     def __init__(self, options: Options):
         self.options = options
