@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/bench/resume_bench.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 
 #include "thaw/base/check.h"
 #include "thaw/bench/bench_functions.h"
+#include "thaw/lab/page_cache.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/tier/warm.h"
 
@@ -28,19 +26,6 @@ double ms_of(const ReplayVmmResult& result) {
     CHECK(result.passed());
   }
   return static_cast<double>(result.report->from_handshake_ns) / 1e6;
-}
-
-void read_whole(const std::string& path) {
-  const Fd file = *open_file(path, O_RDONLY);
-  Bytes block(kMiB);
-  for (uint64_t at = 0; *read_some_at(file.get(), at, block, path) > 0; at += block.size()) {
-  }
-}
-
-void drop_page_cache(const std::string& path) {
-  const Fd file = *open_file(path, O_RDONLY);
-  CHECK(::fdatasync(file.get()) == 0 &&
-        ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED) == 0);
 }
 
 }  // namespace
@@ -73,7 +58,7 @@ ResumeBench::ResumeBench(const BenchScale& scale)
     options.oracle_path = memory_dir_.file(traces_[i].name);
     snapshots_.push_back(*FunctionSnapshot::make(*catalog_, keys_, traces_[i], options));
     reaps_.push_back(*StudyServer::make(
-        {.image_path = options.oracle_path, .working_path = options.plain_path, .file = {}},
+        {.image_path = options.plain_path, .working_path = options.plain_path, .file = {}},
         traces_[i].recorded));
   }
   memory_ = make_stack({.memory = {.bytes_max = 4 * kGiB}});
@@ -190,7 +175,7 @@ double ResumeBench::plain_reap_ms(size_t function) {
 
 double ResumeBench::mapping_ms(size_t function, bool cached) {
   const std::string& path = snapshot(function).plain_path();
-  cached ? read_whole(path) : drop_page_cache(path);
+  CHECK(cached ? read_into_page_cache(path) : drop_page_cache(path));
   return mapping_ms(function, path);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `thaw lab` as a command, with the functions that come with thaw.
+#include <filesystem>
+
 #include "thaw/cli/cli_test.h"
 
 namespace thaw {
@@ -44,6 +46,28 @@ TEST_F(CliLabTest, RunShowCompare) {
   ASSERT_EQ(compared.json()["cells"].size(), 2U);
   EXPECT_EQ(compared.json()["cells"][0]["ratio"], 1.0);
   EXPECT_EQ(compared.json()["cells"][0]["differs"], false);
+}
+
+TEST_F(CliLabTest, TheSmokeScenarioRuns) {
+  const Outcome ran =
+      run({"lab", "run", THAW_SCENARIOS "/smoke.toml", "--output", file("out"), "--json"});
+  ASSERT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_GE(ran.json()["cells"], 20);
+  EXPECT_EQ(ran.json()["measured"], ran.json()["cells"]);
+}
+
+// What is wrong in a scenario is found before its output is made; an output that is a file is found
+// next.
+TEST_F(CliLabTest, EveryScenarioThatComesWithThawIsRight) {
+  write("taken", "");
+  size_t scenarios = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(THAW_SCENARIOS)) {
+    const Outcome ran = run({"lab", "run", entry.path(), "--output", file("taken")});
+    EXPECT_NE(ran.exit_code, 0);
+    EXPECT_THAT(ran.err, HasSubstr("taken")) << entry.path();
+    ++scenarios;
+  }
+  EXPECT_GE(scenarios, 6U);
 }
 
 TEST_F(CliLabTest, ErrorsSayWhatToDo) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <filesystem>
 #include <iomanip>
+#include <map>
 #include <sstream>
 
 #include "thaw/cli/amount_text.h"
@@ -74,8 +75,10 @@ Result<void> run_lab_run(const Settings&, const LabRunRequest& request, Output& 
           format_count(scenario.cells.size(), "cell") + ", " +
           std::to_string(scenario.excluded.size()) + " combinations left out; `thaw lab show " +
           request.output + "` shows them\n");
-  for (const ExcludedCell& each : scenario.excluded) {
-    out.note("left out: " + each.cell.label() + ": " + each.why);
+  std::map<std::string, uint64_t> reasons;
+  for (const ExcludedCell& each : scenario.excluded) ++reasons[each.why];
+  for (const auto& [why, count] : reasons) {
+    out.note("left out " + format_count(count, "combination") + ": " + why);
   }
   out.result()
       .set("measured", done.measured)
@@ -104,7 +107,7 @@ Result<void> run_lab_show(const Settings&, const LabShowRequest& request, Output
     std::vector<std::string> words{fixed(median_of(samples)), "", "", fixed(median_of(touches), 0),
                                    cell.label()};
     if (!baseline.empty()) {
-      const Interval interval = ratio_interval(baseline, samples, 2000, 1);
+      const Interval interval = ratio_interval(baseline, samples);
       const double ratio = median_of(samples) / median_of(baseline);
       words[1] = fixed(ratio);
       words[2] = fixed(interval.low) + " to " + fixed(interval.high);

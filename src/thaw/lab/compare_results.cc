@@ -40,18 +40,17 @@ double median_of(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-Interval ratio_interval(std::span<const double> a, std::span<const double> b, size_t resamples,
-                        uint64_t seed) {
-  CHECK(!a.empty() && !b.empty() && resamples > 0);
-  std::mt19937_64 random(seed);
-  std::vector<double> ratios(resamples);
+Interval ratio_interval(std::span<const double> a, std::span<const double> b) {
+  CHECK(!a.empty() && !b.empty());
+  std::mt19937_64 random(kSeed);
+  std::vector<double> ratios(kResamples);
   for (double& ratio : ratios) {
     const double below = median_of(resample(a, random));
     ratio = median_of(resample(b, random)) / below;
   }
   std::ranges::sort(ratios);
   const auto at = [&](double share) {
-    return ratios[static_cast<size_t>(share * static_cast<double>(resamples - 1))];
+    return ratios[static_cast<size_t>(share * static_cast<double>(kResamples - 1))];
   };
   return {at(0.025), at(0.975)};
 }
@@ -90,7 +89,7 @@ ResultsComparison compare_results(const Results& a, const Results& b) {
                         .median_a = median_of(in_a->second),
                         .median_b = median_of(in_b->second)};
     each.ratio = each.median_b / each.median_a;
-    each.interval = ratio_interval(in_a->second, in_b->second, kResamples, kSeed);
+    each.interval = ratio_interval(in_a->second, in_b->second);
     comparison.cells.push_back(each);
   }
   return comparison;

@@ -46,8 +46,7 @@ std::vector<Cell> cells_of(const Results& results);
 /// The middle value, or the mean of the two; `values` is not empty.
 double median_of(std::vector<double> values);
 
-/// The 95 % interval of median(b) / median(a), by `resamples` seeded draws; neither is empty.
-Interval ratio_interval(std::span<const double> a, std::span<const double> b, size_t resamples,
-                        uint64_t seed);
+/// The 95 % interval of median(b) / median(a), by seeded draws; neither is empty.
+Interval ratio_interval(std::span<const double> a, std::span<const double> b);
 
 }  // namespace thaw

@@ -54,7 +54,7 @@ TEST(CompareResultsTest, TheIntervalHoldsTheTruthAboutAsOftenAsItSays) {
   int held = 0;
   constexpr int kRuns = 400;
   for (int run = 0; run < kRuns; ++run) {
-    const Interval interval = ratio_interval(draw(10), draw(20), 400, 1);
+    const Interval interval = ratio_interval(draw(10), draw(20));
     held += interval.low <= 2 && 2 <= interval.high ? 1 : 0;
   }
   EXPECT_GE(held, kRuns * 88 / 100);

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/lab/playground.h"
 
-#include <fcntl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <optional>
 #include <thread>
 #include <vector>
 
+#include "thaw/lab/page_cache.h"
 #include "thaw/resume/session.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/tier/warm.h"
@@ -29,28 +27,6 @@ double cpu_ms() {
     return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_usec) / 1e3;
   };
   return ms(usage.ru_utime) + ms(usage.ru_stime);
-}
-
-Result<void> read_whole(const std::string& path) {
-  ASSIGN_OR_RETURN(const Fd file, open_file(path, O_RDONLY));
-  Bytes block(kMiB);
-  for (uint64_t at = 0;; at += block.size()) {
-    ASSIGN_OR_RETURN(const size_t got, read_some_at(file.get(), at, block, path));
-    if (got == 0) return {};
-  }
-}
-
-Result<void> drop_page_cache(const std::string& path) {
-  ASSIGN_OR_RETURN(const Fd file, open_file(path, O_RDONLY));
-  if (::fdatasync(file.get()) != 0) return fail_errno("cannot write " + path, errno);
-  if (const int error = ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED); error != 0) {
-    return fail_errno("cannot drop the page cache of " + path, error);
-  }
-  return {};
-}
-
-Result<Keyring> new_keyring(const ScratchDir& dir) {
-  return Keyring::create(dir.file("keys"), kTenant);
 }
 
 Result<ReplayVmmReport> report_of(ReplayVmm& vmm) {
@@ -97,7 +73,6 @@ StudyFileOptions study_options(const Cell& cell) {
 
 struct Playground::Home {
   const FunctionTrace* trace = nullptr;
-  std::string directory;  // of the store
   std::string cache_path;
   std::unique_ptr<DirStore> store;
   std::unique_ptr<Catalog> catalog;
@@ -111,7 +86,33 @@ struct Playground::CloneFigure {
   ReplayVmmReport report;
   StudyRun study;
   SessionSummary session;
+
+  void add_to(Measurement& measurement) const;
 };
+
+void Playground::CloneFigure::add_to(Measurement& measurement) const {
+  if (measurement.resume_ms.empty()) {
+    const LatencySummary& touch = report.first_touch;
+    measurement.touches = touch.count;
+    measurement.touch_mean_ns = touch.mean_ns;
+    measurement.touch_p50_ns = touch.p50_ns;
+    measurement.touch_p90_ns = touch.p90_ns;
+    measurement.touch_p99_ns = touch.p99_ns;
+    measurement.touch_max_ns = touch.max_ns;
+  }
+  measurement.resume_ms.push_back(static_cast<double>(report.from_handshake_ns) / 1e6);
+  measurement.pages_checked += report.pages_checked;
+  measurement.faults += study.faults + session.faults;
+  measurement.requests += session.chunks;
+  measurement.install_ns += study.install_ns;
+  for (const StudyCost* cost : {&study.image, &study.compact}) {
+    measurement.requests += cost->requests;
+    measurement.bytes += cost->bytes;
+    measurement.fetch_ns += cost->fetch_ns;
+    measurement.verify_ns += cost->verify_ns;
+    measurement.decrypt_ns += cost->decrypt_ns;
+  }
+}
 
 Playground::Playground(PlaygroundOptions options)
     : options_(std::move(options)), workers_(WorkerOptions().thread_count(), kQueueMax) {}
@@ -122,7 +123,7 @@ Result<std::unique_ptr<Playground>> Playground::make(const PlaygroundOptions& op
   std::unique_ptr<Playground> made(new Playground(options));
   ASSIGN_OR_RETURN(made->memory_dir_, ScratchDir::make(options.memory_parent));
   ASSIGN_OR_RETURN(made->disk_dir_, ScratchDir::make(options.disk_parent));
-  ASSIGN_OR_RETURN(Keyring keyring, new_keyring(*made->memory_dir_));
+  ASSIGN_OR_RETURN(Keyring keyring, Keyring::create(made->memory_dir_->file("keys"), kTenant));
   made->keys_ = std::make_unique<FileKeyProvider>(std::move(keyring));
   return made;
 }
@@ -149,10 +150,10 @@ Result<Playground::Home*> Playground::home_of(const Cell& cell) {
   if (home != nullptr) return home.get();
   auto made = std::make_unique<Home>();
   ASSIGN_OR_RETURN(made->trace, trace_of(cell.function));
-  made->directory = memory_dir_->file("store-" + name);
+  const std::string directory = memory_dir_->file("store-" + name);
   made->cache_path = disk_dir_->file("cache-" + name);
-  TRY(make_directories(made->directory));
-  ASSIGN_OR_RETURN(made->store, DirStore::create(made->directory));
+  TRY(make_directories(directory));
+  ASSIGN_OR_RETURN(made->store, DirStore::create(directory));
   made->catalog = std::make_unique<Catalog>(*made->store);
   TRY(made->catalog->initialise());
   FunctionSnapshotOptions options;
@@ -215,7 +216,7 @@ Result<StudyServer*> Playground::study_of(const Cell& cell, const Home& home, ui
   name += "-" + std::to_string(clone);
   std::unique_ptr<StudyServer>& server = studies_[name];
   if (server == nullptr) {
-    const StudyServerOptions options{.image_path = home.snapshot->vmm().image_path,
+    const StudyServerOptions options{.image_path = home.snapshot->plain_path(),
                                      .working_path = disk_dir_->file("study-" + name),
                                      .file = file};
     ASSIGN_OR_RETURN(StudyServer made, StudyServer::make(options, home.trace->recorded));
@@ -298,7 +299,7 @@ Result<Measurement> Playground::measure(const Cell& cell, uint64_t seed) {
   } else if (cell.technique != Technique::kPresent) {
     const bool cached = cell.technique == Technique::kMappingCached;
     const std::string& path = home->snapshot->plain_path();
-    TRY(cached ? read_whole(path) : drop_page_cache(path));
+    TRY(cached ? read_into_page_cache(path) : drop_page_cache(path));
   }
   const uint64_t misses_before = stack != nullptr ? stack->origin().counters().requests.load() : 0;
   const uint64_t bytes_before = stack != nullptr ? stack->origin().counters().bytes.load() : 0;
@@ -319,27 +320,7 @@ Result<Measurement> Playground::measure(const Cell& cell, uint64_t seed) {
   measurement.cpu_ms = cpu_ms() - cpu_before;
   for (uint64_t i = 0; i < cell.parallel; ++i) {
     if (!*figures[i]) return fail(std::move(*figures[i]).error().with_context(cell.key()));
-    const CloneFigure& figure = **figures[i];
-    const ReplayVmmReport& report = figure.report;
-    measurement.resume_ms.push_back(static_cast<double>(report.from_handshake_ns) / 1e6);
-    measurement.pages_checked += report.pages_checked;
-    measurement.faults += figure.study.faults + figure.session.faults;
-    measurement.install_ns += figure.study.install_ns;
-    for (const StudyCost& cost : {figure.study.image, figure.study.compact}) {
-      measurement.requests += cost.requests;
-      measurement.bytes += cost.bytes;
-      measurement.fetch_ns += cost.fetch_ns;
-      measurement.verify_ns += cost.verify_ns;
-      measurement.decrypt_ns += cost.decrypt_ns;
-    }
-    measurement.requests += figure.session.chunks;
-    if (i > 0) continue;
-    measurement.touches = report.first_touch.count;
-    measurement.touch_mean_ns = report.first_touch.mean_ns;
-    measurement.touch_p50_ns = report.first_touch.p50_ns;
-    measurement.touch_p90_ns = report.first_touch.p90_ns;
-    measurement.touch_p99_ns = report.first_touch.p99_ns;
-    measurement.touch_max_ns = report.first_touch.max_ns;
+    (*figures[i])->add_to(measurement);
   }
   if (stack != nullptr) {
     measurement.bytes += stack->origin().counters().bytes - bytes_before;

@@ -50,7 +50,7 @@ class Playground {
   Result<const FunctionTrace*> trace_of(const std::string& function);
   Result<Home*> home_of(const Cell& cell);
   Result<TierStack*> stack_of(Home& home, const Cell& cell, uint64_t seed);
-  Result<void> fill(const Home& home, TierStack& stack);
+  static Result<void> fill(const Home& home, TierStack& stack);
   Result<StudyServer*> study_of(const Cell& cell, const Home& home, uint64_t clone);
 
   ReplayVmmOptions vmm_of(const Cell& cell, const Home& home, uint64_t clone) const;

@@ -146,7 +146,8 @@ TEST_F(RunScenarioTest, AWrongPageEndsTheRun) {
   ASSERT_TRUE(playground->measure(cell, 1));
   size_t damaged = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(dir_.path())) {
-    if (entry.path().extension() != ".image") continue;
+    const std::string name = entry.path().filename();
+    if (!name.starts_with("plain-")) continue;
     const Fd file = *open_file(entry.path(), O_WRONLY);
     const std::byte wrong{0x5a};
     for (uint64_t page = 0; page < kPagesOfMemory; ++page) {

@@ -45,15 +45,16 @@ Result<AxisValues> read_axis(const std::string& source, std::string_view name,
 }
 
 Result<void> expand(const std::string& source, const std::vector<AxisValues>& axes,
-                    std::set<std::string>& seen, Scenario& out) {
+                    size_t& combinations, std::set<std::string>& seen, Scenario& out) {
   size_t count = 1;
   for (const AxisValues& axis : axes) {
     count *= axis.second.size();
-    if (count > kScenarioCellsMax) {
-      return fail(ErrorCode::kExhausted, source + ": a matrix has more than " +
-                                             std::to_string(kScenarioCellsMax) + " cells");
+    if (count > kScenarioCellsMax - combinations) {
+      return fail(ErrorCode::kExhausted,
+                  source + ": more than " + std::to_string(kScenarioCellsMax) + " combinations");
     }
   }
+  combinations += count;
   for (size_t number = 0; number < count; ++number) {
     Cell cell;
     size_t rest = number;
@@ -88,6 +89,7 @@ Result<void> read_matrices(const std::string& source, const toml::node& node, Sc
   if (matrices == nullptr) {
     return fail(ErrorCode::kInvalid, source + ": write [[matrix]], with two brackets");
   }
+  size_t combinations = 0;
   std::set<std::string> seen;
   for (const toml::node& each : *matrices) {
     const toml::table* const table = each.as_table();
@@ -97,7 +99,7 @@ Result<void> read_matrices(const std::string& source, const toml::node& node, Sc
       ASSIGN_OR_RETURN(AxisValues axis, read_axis(source, name.str(), values));
       axes.push_back(std::move(axis));
     }
-    TRY(expand(source, axes, seen, out));
+    TRY(expand(source, axes, combinations, seen, out));
   }
   return {};
 }

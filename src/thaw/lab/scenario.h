@@ -26,6 +26,7 @@
 namespace thaw {
 
 inline constexpr uint64_t kScenarioBytesMax = uint64_t{1} << 20;
+/// Of all matrices, with those that are left out.
 inline constexpr size_t kScenarioCellsMax = 1'000'000;
 
 struct ExcludedCell {

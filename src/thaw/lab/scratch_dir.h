@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ScratchDir: a directory of a name of its own that goes away with its owner.
+// ScratchDir: a directory of a name of its own that goes away with its owner; and if the owner is
+// killed, with the next one that is made beside it.
 #pragma once
 
-#include <stdlib.h>
-
-#include <cerrno>
-#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "thaw/base/result.h"
+#include "thaw/sys/fd.h"
 
 namespace thaw {
 
 class ScratchDir {
  public:
-  /// In `parent`, which chooses the file system.
-  static Result<std::unique_ptr<ScratchDir>> make(const std::string& parent) {
-    std::string path = parent + "/thaw-lab-XXXXXX";
-    if (::mkdtemp(path.data()) == nullptr) {
-      return fail_errno("cannot make a scratch directory in " + parent, errno);
-    }
-    return std::unique_ptr<ScratchDir>(new ScratchDir(std::move(path)));
-  }
-  ~ScratchDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
+  /// In `parent`, which chooses the file system and exists. Removes what killed owners left there.
+  static Result<std::unique_ptr<ScratchDir>> make(const std::string& parent);
+  ~ScratchDir();
   ScratchDir(const ScratchDir&) = delete;
   ScratchDir& operator=(const ScratchDir&) = delete;
 
@@ -35,9 +24,10 @@ class ScratchDir {
   std::string file(const std::string& name) const { return path_ + "/" + name; }
 
  private:
-  explicit ScratchDir(std::string path) : path_(std::move(path)) {}
+  ScratchDir(std::string path, Fd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
 
   const std::string path_;
+  const Fd lock_;  // of the directory: it ends with the process
 };
 
 }  // namespace thaw

@@ -17,6 +17,13 @@
 
 namespace thaw {
 
+Result<StudyFile> StudyFile::open_plain(const std::string& path) {
+  StudyFile plain(path, {});
+  ASSIGN_OR_RETURN(plain.file_, open_file(path, O_RDONLY | O_DIRECT));
+  ASSIGN_OR_RETURN(plain.bytes_, file_size(plain.file_.get(), path));
+  return plain;
+}
+
 Result<StudyFile> StudyFile::make(const std::string& path, ByteSpan plaintext,
                                   const StudyFileOptions& options) {
   CHECK(plaintext.size() % kPageBytes == 0 && options.chunk_bytes % kPageBytes == 0);

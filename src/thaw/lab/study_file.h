@@ -38,6 +38,8 @@ struct StudyCost {
 /// Belongs to one thread.
 class StudyFile {
  public:
+  /// The file at `path`, whole pages, as it is: plain and not in chunks.
+  static Result<StudyFile> open_plain(const std::string& path);
   /// Writes `plaintext`, whole pages, to `path` in this form, and opens it. The key is made here
   /// and kept nowhere.
   static Result<StudyFile> make(const std::string& path, ByteSpan plaintext,

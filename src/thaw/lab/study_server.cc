@@ -19,8 +19,7 @@ constexpr uint64_t kImageBytesMax = uint64_t{1} << 36;
 constexpr int kSilenceMsMax = 60'000;
 
 Result<void> install(const ConnectedVmm& vmm, uint64_t page, const std::byte* source,
-                     uint64_t count, StudyRun& run) {
-  const StageClock clock(run.install_ns);
+                     uint64_t count) {
   const uint64_t address = vmm.handshake.regions[0].address + page * kPageBytes;
   const InstallOutcome outcome = vmm.handshake.uffd.copy(address, source, count * kPageBytes);
   switch (outcome.status) {
@@ -35,7 +34,7 @@ Result<void> install(const ConnectedVmm& vmm, uint64_t page, const std::byte* so
     case InstallStatus::kGone:
       return {};
     default:
-      return fail(ErrorCode::kUnavailable, "cannot install page " + std::to_string(page));
+      return fail_errno("cannot install page " + std::to_string(page), outcome.error_number);
   }
 }
 
@@ -62,8 +61,10 @@ Result<StudyServer> StudyServer::make(const StudyServerOptions& options,
       runs.push_back({pages[i], 1});
     }
   }
-  ASSIGN_OR_RETURN(StudyFile whole,
-                   StudyFile::make(options.working_path + ".image", image, options.file));
+  const bool as_it_is = !options.file.encrypted && options.file.chunk_bytes == 0;
+  ASSIGN_OR_RETURN(StudyFile whole, as_it_is ? StudyFile::open_plain(options.image_path)
+                                             : StudyFile::make(options.working_path + ".image",
+                                                               image, options.file));
   ASSIGN_OR_RETURN(StudyFile compact,
                    StudyFile::make(options.working_path + ".reap", buffer.span(), options.file));
   return StudyServer(std::move(whole), std::move(compact), std::move(runs), std::move(buffer));
@@ -82,9 +83,11 @@ Result<StudyRun> StudyServer::serve(ConnectedVmm& vmm, const Way& way) {
 
 Result<void> StudyServer::install_recorded(const ConnectedVmm& vmm, StudyRun& run) {
   TRY(compact_.read(0, buffer_.span()));
+  // One clock for all: one for each run would add to what is measured.
+  const StageClock clock(run.install_ns);
   const std::byte* source = buffer_.data();
   for (const PageRun& each : runs_) {
-    TRY(install(vmm, each.page, source, each.count, run));
+    TRY(install(vmm, each.page, source, each.count));
     source += each.count * kPageBytes;
   }
   return {};
@@ -106,7 +109,8 @@ Result<void> StudyServer::serve_faults(ConnectedVmm& vmm, StudyRun& run) {
       ++run.faults;
       const uint64_t page = (events[i].address - base) / kPageBytes;
       TRY(image_.read(page, one_.span()));
-      TRY(install(vmm, page, one_.data(), 1, run));
+      const StageClock clock(run.install_ns);
+      TRY(install(vmm, page, one_.data(), 1));
     }
   }
 }

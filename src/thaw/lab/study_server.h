@@ -25,7 +25,7 @@
 namespace thaw {
 
 struct StudyServerOptions {
-  std::string image_path;    // the plain memory image
+  std::string image_path;    // the plain memory image, on a disk
   std::string working_path;  // files are made beside this name
   StudyFileOptions file;
 };

@@ -16,23 +16,13 @@
 
 #include "thaw/base/bytes.h"
 #include "thaw/sys/file_io.h"
+#include "thaw/sys/pipe.h"
 #include "thaw/sys/process.h"
 
 extern char** environ;
 
 namespace thaw {
 namespace {
-
-struct Pipe {
-  Fd read_end;
-  Fd write_end;
-};
-
-Result<Pipe> make_pipe() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail_errno("cannot make a pipe", errno);
-  return Pipe{Fd(ends[0]), Fd(ends[1])};
-}
 
 // Beside this program, as it is installed; else, for tests, which stand elsewhere, where it was
 // built.

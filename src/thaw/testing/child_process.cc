@@ -20,6 +20,7 @@
 #include <thread>
 
 #include "thaw/sys/file_io.h"
+#include "thaw/sys/pipe.h"
 #include "thaw/sys/process.h"
 #include "thaw/testing/temp_dir.h"
 
@@ -31,17 +32,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kOutputBytesMax = 64 << 20;
-
-struct Pipe {
-  Fd read_end;
-  Fd write_end;
-};
-
-Result<Pipe> make_pipe() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail_errno("cannot make a pipe", errno);
-  return Pipe{Fd(ends[0]), Fd(ends[1])};
-}
 
 /// What the child needs between fork and exec, made before: only async-signal-safe calls may happen
 /// there, as the test may have threads.
