@@ -42,8 +42,11 @@ address_tests() { build debug all && run_ctest debug -E bench_smoke; }
 thread_tests() { build tsan thread_tests && run_ctest tsan -L threads; }
 qemu_tests() {
   vmm/qemu/thaw-qemu image --output build/guest-image
-  THAW_PRELOAD_LIBRARY=$PWD/build/release/vmm/qemu/libthaw_uffd_preload.so \
-    THAW_QEMU_IMAGE=$PWD/build/guest-image python3 vmm/qemu/test_thaw_qemu.py
+  vmm/qemu/thaw-qemu image --output build/guest-image-full --with node,numpy,pil
+  THAW_PROGRAM=$PWD/build/release/thaw \
+    THAW_PRELOAD_LIBRARY=$PWD/build/release/vmm/qemu/libthaw_uffd_preload.so \
+    THAW_QEMU_IMAGE=$PWD/build/guest-image THAW_QEMU_FULL_IMAGE=$PWD/build/guest-image-full \
+    python3 vmm/qemu/test_thaw_qemu.py
 }
 
 reserve_huge_pages

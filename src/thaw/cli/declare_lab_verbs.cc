@@ -47,6 +47,44 @@ void declare_lab_compare(VerbList& lab) {
   options.require("B");
 }
 
+void declare_lab_build(VerbList& lab) {
+  auto [options, request] = lab.add<LabBuildRequest>(
+      {"build",
+       "Build the guest images of the lab's functions from Debian 12 packages; nothing is "
+       "installed. The same packages give the same bytes; image.json beside each has the packages "
+       "and the digests. What is up to date stays as it is. Needs apt-get and dpkg.",
+       "  thaw lab build --output images"},
+      run_lab_build);
+  options.text("--output", request.output, kDirectoryType, "Gets a folder for each image");
+  options.require("--output");
+  options.text("--with", request.with, "LIST",
+               "Of numpy, pil and node, with commas, what functions need; default all");
+  options.text("--driver", request.driver, kFileType,
+               "The thaw-qemu to use; default the one that comes with thaw, else that in PATH");
+}
+
+void declare_lab_trace(VerbList& lab) {
+  auto [options, request] = lab.add<LabTraceRequest>(
+      {"trace",
+       "Record what the lab replays: boot, warm and snapshot a guest of each function, resume it "
+       "three times and write which pages it touches, in which order and after which time of "
+       "computing. Needs QEMU and leave to use userfaultfd; replaying needs neither.",
+       "  thaw lab build --output images\n"
+       "  thaw lab trace --images images --output traces --function json"},
+      run_lab_trace);
+  options.text("--images", request.images, kDirectoryType, "What `thaw lab build` wrote");
+  options.require("--images");
+  options.text("--output", request.output, kDirectoryType,
+               "Gets NAME.shape, NAME.recorded.trace, NAME.trace and NAME.other.trace");
+  options.require("--output");
+  options.texts("--function", request.functions, "NAME",
+                "Record this one; may be repeated; default all");
+  options.text("--driver", request.driver, kFileType,
+               "The thaw-qemu to use; default the one that comes with thaw, else that in PATH");
+  options.text("--preload", request.preload, kFileType,
+               "libthaw_uffd_preload.so; default the one that comes with thaw");
+}
+
 }  // namespace
 
 void declare_lab_verbs(VerbList& verbs) {
@@ -58,6 +96,8 @@ void declare_lab_verbs(VerbList& verbs) {
   declare_lab_run(lab);
   declare_lab_show(lab);
   declare_lab_compare(lab);
+  declare_lab_build(lab);
+  declare_lab_trace(lab);
 }
 
 }  // namespace thaw

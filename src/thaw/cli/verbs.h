@@ -193,6 +193,22 @@ struct LabCompareRequest {
 Result<void> run_lab_compare(const Settings& settings, const LabCompareRequest& request,
                              Output& out);
 
+struct LabBuildRequest {
+  std::string output;
+  std::optional<std::string> with;    // extras with commas; none: all
+  std::optional<std::string> driver;  // thaw-qemu, if not the one that comes with thaw
+};
+Result<void> run_lab_build(const Settings& settings, const LabBuildRequest& request, Output& out);
+
+struct LabTraceRequest {
+  std::string images;  // what run_lab_build() wrote
+  std::string output;
+  std::vector<std::string> functions;  // none: all
+  std::optional<std::string> driver;
+  std::optional<std::string> preload;  // the library, if not the one that comes with thaw
+};
+Result<void> run_lab_trace(const Settings& settings, const LabTraceRequest& request, Output& out);
+
 /// The settings as far as they could be read: what is wrong with them is a finding.
 Result<void> run_doctor(const Result<Settings>& settings, Output& out);
 

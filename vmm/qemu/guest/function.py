@@ -3,7 +3,8 @@
 output. The functions are the modules of the package `functions`; see there for what each takes.
 
 Request:
-  {"id": any, "function": name, ...what the function takes}; without a name, "json"
+  {"id": any, "function": name, "seed": number, "input": "small" or "large", ...what the function
+  takes besides}; without a name, "json"
 Reply:
   {"id": as sent, "ok": true, "calls": n, "boot_id": hex, "sha256": hex, ...what it found} or
   {"id": as sent, "ok": false, "error": text, "calls": n, "boot_id": hex}
@@ -26,7 +27,17 @@ def answer(request: dict) -> dict:
     name = request.get("function", functions.NAMES[0])
     if name not in functions.NAMES:
         raise ValueError(f"no function {name}; there are {', '.join(functions.NAMES)}")
-    return importlib.import_module(f"functions.{name}").answer(request)
+    try:
+        function = importlib.import_module(f"functions.{name}")
+    except (ImportError, FileNotFoundError) as error:
+        if name not in functions.NEEDS:
+            raise
+        need = functions.NEEDS[name]
+        raise RuntimeError(
+            f"function {name} needs {need}, which is not here ({error}); build the guest's image "
+            f"with it: thaw-qemu image --with {need}"
+        ) from error
+    return function.answer(request)
 
 
 def say(message: dict) -> None:

@@ -7,6 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
+import record_traces
+
 from . import guest_image, vm
 from .failure import Failure
 
@@ -18,7 +20,20 @@ emulates."""
 _IMAGE = """\
 Builds the guest's kernel and initramfs from Debian 12 packages (apt-get download; nothing is
 installed). Does nothing when DIR holds an image of this version of thaw-qemu already. The same
-packages give the same bytes."""
+packages give the same bytes.
+
+Some functions need more than the image has: matmul and imports need numpy, image needs pil, node
+needs node. --with adds that; the guest then boots slower and may need more memory."""
+
+_IMAGES = """\
+Builds every image that the functions need: DIR/guest-image, and for each extra of --with
+DIR/guest-image-EXTRA. As `thaw-qemu image` does it; `thaw lab build` runs this."""
+
+_TRACES = """\
+Records what the lab replays: boots, warms and snapshots a guest of each function, resumes it three
+times by a page server that sees each page, and writes NAME.shape, NAME.recorded.trace, NAME.trace
+and NAME.other.trace. `thaw lab trace` runs this. Needs leave to use userfaultfd. Without --json it
+prints the rows of the table in the traces' README.md."""
 
 _BOOT = """\
 Boots the image and returns when its function is ready. VM becomes the VM's folder: memory (the
@@ -55,12 +70,18 @@ memory. A VM that does not run is only cleaned up."""
 _ON_SYSTEM_ERROR = "check that file, its permissions and the free space of its file system"
 
 
+def _on_terminate(*_: object) -> None:
+    # Once: a second one would interrupt what this one has the program clean up.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)
+
+
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _on_terminate)
     arguments = _parser().parse_args()
     try:
         for result in arguments.run(arguments):
-            print(json.dumps(result) if arguments.json else _text(result), flush=True)
+            print(json.dumps(result) if arguments.json else arguments.text(result), flush=True)
     except (Failure, OSError) as error:
         failure = error if isinstance(error, Failure) else Failure(str(error), _ON_SYSTEM_ERROR)
         if arguments.json:
@@ -91,7 +112,55 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder of the image; made if missing",
     )
-    image.set_defaults(run=lambda a: [guest_image.build(a.output)])
+    image.add_argument(
+        "--with",
+        dest="extras",
+        type=lambda text: text.split(","),
+        default=[],
+        metavar="LIST",
+        help=f"what the image has besides, with commas: {', '.join(sorted(guest_image.EXTRAS))}",
+    )
+    image.set_defaults(run=lambda a: [guest_image.build(a.output, a.extras)])
+
+    images = _verb(verbs, "images", "build every image that the functions need", _IMAGES)
+    images.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="gets a folder for each image"
+    )
+    images.add_argument(
+        "--with",
+        dest="extras",
+        type=lambda text: [word for word in text.split(",") if word],
+        metavar="LIST",
+        help="only for these extras, with commas (default: all)",
+    )
+    images.set_defaults(run=lambda a: guest_image.build_each(a.output, a.extras))
+
+    traces = _verb(verbs, "traces", "record the functions' page traces", _TRACES)
+    traces.add_argument(
+        "--images",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder made by `thaw-qemu images`",
+    )
+    traces.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="gets the traces; made if missing"
+    )
+    traces.add_argument(
+        "--preload", type=Path, required=True, metavar="LIB", help="libthaw_uffd_preload.so"
+    )
+    traces.add_argument(
+        "--function",
+        dest="functions",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="record this one; may be repeated (default: all)",
+    )
+    traces.set_defaults(
+        run=lambda a: record_traces.record(a.images, a.output, a.functions, a.preload),
+        text=record_traces.table_row,
+    )
 
     boot = _verb(verbs, "boot", "boot a guest to a ready function", _BOOT)
     _vm(boot)
@@ -188,6 +257,7 @@ def _verb(verbs, name: str, summary: str, about: str) -> argparse.ArgumentParser
     verb.add_argument(
         "--json", action="store_true", help="print results, and failures too, as JSON on stdout"
     )
+    verb.set_defaults(text=_text)
     return verb
 
 

@@ -5,6 +5,8 @@ directory."""
 import errno
 import json
 import os
+import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 _COPY_BYTES = 1 << 20
@@ -35,6 +37,32 @@ def write_json(path: Path, value: object) -> None:
         publish(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_texts(directory: Path, texts: Mapping[str, str]) -> None:
+    """Replaces files of `directory` by name, all or, when it is interrupted, none. Killed or without
+    power, it may leave the set without the first one, but never the first one beside others of
+    another set. Only from a process without other threads, to which the interruption could go."""
+    temporary = {name: directory / f".{name}.{os.getpid()}" for name in texts}
+    try:
+        for name, path in temporary.items():
+            path.write_text(texts[name])
+            sync(path)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            first = next(iter(temporary))
+            (directory / first).unlink(missing_ok=True)
+            sync(directory)
+            for name in reversed(temporary):
+                if name == first:
+                    sync(directory)
+                os.rename(temporary[name], directory / name)
+            sync(directory)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    finally:
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
 
 
 def link_or_copy(source: Path, target: Path) -> None:

@@ -133,6 +133,10 @@ class QemuProcess:
             return False
         if self._child is not None:
             self._child.wait()
+        else:
+            # Found again by the process that started it: it is still that one's to reap.
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid, os.WNOHANG)
         return True
 
     def kill(self) -> None:

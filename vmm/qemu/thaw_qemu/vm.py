@@ -38,6 +38,12 @@ def boot(vm_path: Path, image: Path, memory_mib: int, timeout_s: float) -> dict:
     """Boots the image until its function is ready. The memory is VM/memory, shared."""
     kernel, initramfs = guest_image.files(image)
     _check_size(memory_mib)
+    least_mib = guest_image.memory_mib_min(image)
+    if memory_mib < least_mib:
+        raise Failure(
+            f"the guest image {image} does not fit into a guest of {memory_mib} MiB",
+            f"boot it with --memory-mib {least_mib} or more",
+        )
     with _locked(vm_path, create=True) as vm:
         _refuse_running(vm)
         machine = Machine(

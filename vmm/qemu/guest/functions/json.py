@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """json: totals of a document of orders. The request has the document, or has it made.
 
-  {"document": [order, ...]}, or {"orders": count, "seed": number}
+  {"document": [order, ...]}, or {"orders": count, "seed": number, "input": size}
+
+Large: more orders, each with a note beyond Latin and a delivery, and the totals indented.
 """
 
 from __future__ import annotations
@@ -10,30 +12,35 @@ import hashlib
 import json
 import random
 
-from . import number
+from . import is_large, number
 
 ORDERS_DEFAULT = 3000
+ORDERS_LARGE = 9000
 ORDERS_MAX = 100_000
 CUSTOMERS = 97
 ITEMS = ("anchor", "barrel", "candle", "drum", "engine", "funnel", "girder", "hinge")
+NOTES = ("fragile \u26a0", "\u95a2\u897f", "left \u2190 side", "\"quoted\"\n", "na\u00efve", "\U0001f4e6")
 
 
-def make_document(orders: int, seed: int) -> str:
+def make_document(orders: int, seed: int, detailed: bool) -> str:
     """A document as a client would send it: JSON text of `orders` orders."""
     source = random.Random(seed)
-    return json.dumps(
-        [
-            {
-                "order": order,
-                "customer": f"customer-{source.randrange(CUSTOMERS):03}",
-                "item": source.choice(ITEMS),
-                "quantity": source.randint(1, 9),
-                "unit_cents": source.randint(50, 99_999),
-                "tags": ["express"] if source.random() < 0.2 else [],
-            }
-            for order in range(orders)
-        ]
-    )
+    document = [
+        {
+            "order": order,
+            "customer": f"customer-{source.randrange(CUSTOMERS):03}",
+            "item": source.choice(ITEMS),
+            "quantity": source.randint(1, 9),
+            "unit_cents": source.randint(50, 99_999),
+            "tags": ["express"] if source.random() < 0.2 else [],
+        }
+        for order in range(orders)
+    ]
+    if detailed:
+        for order in document:
+            order["note"] = " ".join(source.choices(NOTES, k=3))
+            order["delivery"] = {"kilograms": source.randrange(1 << 16) / 256, "paid": None}
+    return json.dumps(document, ensure_ascii=not detailed)
 
 
 def summarize(orders: list) -> dict:
@@ -55,14 +62,26 @@ def summarize(orders: list) -> dict:
     }
 
 
+def summarize_details(orders: list) -> dict:
+    """What the large input has besides."""
+    notes: dict = {}
+    for order in orders:
+        notes.setdefault(order["note"], []).append(order["delivery"]["kilograms"])
+    return {note: {"kilograms": sum(of), "orders": len(of)} for note, of in notes.items()}
+
+
 def answer(request: dict) -> dict:
+    large = is_large(request) and "document" not in request
     if "document" in request:
         orders = json.loads(json.dumps(request["document"]))
     else:
-        count = number(request, "orders", ORDERS_DEFAULT, ORDERS_MAX)
-        orders = json.loads(make_document(count, int(request.get("seed", 1))))
+        default = ORDERS_LARGE if large else ORDERS_DEFAULT
+        count = number(request, "orders", default, ORDERS_MAX)
+        orders = json.loads(make_document(count, int(request.get("seed", 1)), large))
     summary = summarize(orders)
     text = json.dumps(summary, sort_keys=True, separators=(",", ":"))
+    if large:
+        text += json.dumps(summarize_details(orders), sort_keys=True, indent=2, ensure_ascii=False)
     return {
         "orders": len(orders),
         "customers": len(summary["customers"]),

@@ -2,7 +2,9 @@
 """text: finds, counts and corrects the words of a text, against a dictionary that the warm function
 holds.
 
-  {"words": count, "seed": number}
+  {"words": count, "seed": number, "input": size}
+
+Large: more words, rare ones as often as common ones.
 """
 
 import collections
@@ -10,9 +12,10 @@ import hashlib
 import random
 import re
 
-from . import number
+from . import is_large, number
 
 WORDS_DEFAULT = 8000
+WORDS_LARGE = 20_000
 WORDS_MAX = 200_000
 DICTIONARY_WORDS = 20_000
 SYLLABLES = ("ba", "con", "de", "er", "fi", "gra", "ho", "in", "ja", "ko", "lu", "men", "no", "or")
@@ -35,12 +38,13 @@ DICTIONARY = _make_dictionary()
 RANKS = {word: rank for rank, word in enumerate(DICTIONARY)}
 
 
-def make_text(words: int, seed: int) -> str:
+def make_text(words: int, seed: int, rare: bool) -> str:
     source = random.Random(seed)
     out = []
     for _ in range(words):
         # Squared: some words are common, most are rare.
-        word = DICTIONARY[int(source.random() ** 2 * len(DICTIONARY))]
+        rank = source.random() if rare else source.random() ** 2
+        word = DICTIONARY[int(rank * len(DICTIONARY))]
         kind = source.random()
         if kind < 0.03:
             at = source.randrange(len(word))
@@ -65,8 +69,9 @@ def corrected(word: str) -> str:
 
 
 def answer(request: dict) -> dict:
-    words = number(request, "words", WORDS_DEFAULT, WORDS_MAX)
-    text = make_text(words, int(request.get("seed", 1)))
+    large = is_large(request)
+    words = number(request, "words", WORDS_LARGE if large else WORDS_DEFAULT, WORDS_MAX)
+    text = make_text(words, int(request.get("seed", 1)), large)
     addresses = ADDRESS.findall(text)
     numbers = NUMBER.findall(text)
     counts: collections.Counter[str] = collections.Counter()

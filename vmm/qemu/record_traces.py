@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the traces of the benches and the lab anew, from real guests.
+
+Each function is booted, warmed by one call with the small input and snapshot. The snapshot is
+resumed three times by a page server that installs page by page, and called once: so one resume can
+stand for the recording and the others for resumes that it is to speed up. Written for each function,
+in the text formats of image/page_trace.h and image/page_shape.h:
+
+  NAME.shape           the pages of the memory that hold data
+  NAME.recorded.trace  small input: the pages in order of first touch, until the reply was there
+  NAME.trace           small input of another seed: the same, and besides the first write of each
+                       page that was read before: to whoever maps memory privately, that is one more
+                       fault
+  NAME.other.trace     the same as NAME.trace with the large input: what drifted from the recording
+
+The files of a function belong to one snapshot, so they appear together or not at all; killed in
+that moment, the function is without its shape, and nothing loads it. A gap is the guest's own time
+between two faults, without their service.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from page_server import PAGE, Fault, PageServer
+from thaw_qemu import durable, guest_image, vm
+from thaw_qemu.failure import Failure
+from thaw_qemu.guest_image import functions
+
+_MEMORY_MIB_DEFAULT = 256
+_MEMORY_MIB = {"node": 512}
+_SMALL, _LARGE = functions.INPUTS
+# The calls: seed and input of each.
+_WARM, _RECORDED, _MEASURED, _OTHER = (1, _SMALL), (2, _SMALL), (3, _SMALL), (4, _LARGE)
+# Where a guest's memory costs no disk.
+_SCRATCH = "/dev/shm"
+_HANG_UP_WAIT_S = 10.0
+
+
+def record(images: Path, output: Path, names: Iterable[str], preload: Path) -> Iterator[dict]:
+    """Writes the files of each function into `output`; what it recorded, function by function.
+
+    The images are those of guest_image.build_each() in `images`; `preload` is
+    libthaw_uffd_preload.so. What is missing is said before the first guest boots. However it ends,
+    no guest runs on.
+    """
+    names = _known(names)
+    for name in names:
+        _image(images, name)
+    if not preload.is_file():
+        raise Failure(
+            f"cannot serve a guest's pages: there is no preload library {preload}",
+            "build the target thaw_uffd_preload, or name the library with --preload",
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names, 1):
+        yield {"number": number, "of": len(names), **_record_function(images, output, name, preload)}
+
+
+def table_row(result: dict) -> str:
+    """A row of the table in the traces' README.md."""
+    return (
+        "| {function} | {pages} | {data_pages} | {touched} | {runs} | {zero} | {first_written:.2f} "
+        "| {written:.2f} | {in_recording:.3f} | {jaccard:.3f} | {other_touched} "
+        "| {other_in_recording:.3f} | {other_jaccard:.3f} |".format_map(result)
+    )
+
+
+def _known(names: Iterable[str]) -> list[str]:
+    names = list(dict.fromkeys(names)) or list(functions.NAMES)
+    for name in names:
+        if name not in functions.NAMES:
+            raise Failure(
+                f"no guest has a function {name}", f"choose from {', '.join(functions.NAMES)}"
+            )
+    return names
+
+
+def _image(images: Path, function: str) -> Path:
+    """The image that has what the function needs, and the function as it is here."""
+    need = functions.NEEDS.get(function)
+    image = guest_image.folder(images, need)
+    remedy = f"build it: thaw lab build --output {images}"
+    if not guest_image.is_built(image):
+        raise Failure(f"there is no guest image {image}, which {function} needs", remedy)
+    if not guest_image.is_current(image, () if need is None else (need,)):
+        raise Failure(f"the guest image {image} is of another version of thaw-qemu", remedy)
+    return image
+
+
+def _record_function(images: Path, output: Path, name: str, preload: Path) -> dict:
+    memory_mib = _MEMORY_MIB.get(name, _MEMORY_MIB_DEFAULT)
+    pages = (memory_mib << 20) // PAGE
+    with tempfile.TemporaryDirectory(dir=_SCRATCH, prefix="thaw-record-") as scratch:
+        work = Path(scratch)
+        taken = _snapshot(work, _image(images, name), name, memory_mib)
+        recorded, measured, other = (
+            _faults(work, taken, name, what, preload, memory_mib, see_writes=see_writes)
+            for what, see_writes in ((_RECORDED, False), (_MEASURED, True), (_OTHER, True))
+        )
+        data = _data_pages(taken / "memory")
+    shape = "".join(f"{page} {count}\n" for page, count in _runs(data))
+    durable.write_texts(
+        output,
+        {
+            f"{name}.shape": f"thaw shape v1 pages={pages}\n{shape}",
+            f"{name}.recorded.trace": _trace_text(recorded, pages),
+            f"{name}.trace": _trace_text(measured, pages),
+            f"{name}.other.trace": _trace_text(other, pages),
+        },
+    )
+    return {"function": name, "pages": pages, **_shares(data, recorded, measured, other)}
+
+
+def _call(path: Path, function: str, what: tuple[int, str]) -> None:
+    seed, size = what
+    request = {"function": function, "seed": seed, "input": size}
+    [result] = vm.call(path, request, 1, vm.TIMEOUT_S_DEFAULT)
+    if not result["reply"].get("ok"):
+        raise Failure(
+            f"the guest answers {request} with {result['reply']}",
+            "build its image anew: thaw lab build",
+        )
+
+
+@contextlib.contextmanager
+def _ended(path: Path) -> Iterator[None]:
+    """After the block the VM in `path` is gone, however the block ends."""
+    try:
+        yield
+    finally:
+        if path.exists():
+            vm.quit_vm(path)
+
+
+def _snapshot(work: Path, image: Path, function: str, memory_mib: int) -> Path:
+    path, output = work / "warm", work / "snapshot"
+    with _ended(path):
+        vm.boot(path, image, memory_mib, vm.TIMEOUT_S_DEFAULT)
+        _call(path, function, _WARM)
+        vm.snapshot(path, output, vm.TIMEOUT_S_DEFAULT)
+    return output
+
+
+def _faults(
+    work: Path, taken: Path, function: str, what: tuple[int, str], preload: Path, memory_mib: int, *,
+    see_writes: bool,
+) -> list[Fault]:  # fmt: skip
+    """The faults of a resume until the reply to its first call."""
+    seed, _ = what
+    path, pages = work / f"vm{seed}", work / f"pages{seed}.sock"
+    server = PageServer(pages, taken / "memory", see_writes=see_writes)
+    try:
+        with _ended(path):
+            vm.resume(
+                path, memory=None, vmstate=taken / "vmstate", way="uffd", memory_mib=memory_mib,
+                preload=preload, uffd_socket=pages, timeout_s=vm.TIMEOUT_S_DEFAULT,
+            )  # fmt: skip
+            _call(path, function, what)
+            faults = list(server.faults)
+        server.hung_up.wait(_HANG_UP_WAIT_S)
+    finally:
+        server.close()
+    if server.error is not None:
+        raise Failure(
+            f"cannot serve the pages of {function}: {server.error}",
+            "recording needs userfaultfd with write protection: Linux 5.14, and leave to use it",
+        ) from server.error
+    # Two threads may wait for one page.
+    first: dict[tuple[int, bool], Fault] = {}
+    for fault in faults:
+        first.setdefault((fault.page, fault.again), fault)
+    return list(first.values())
+
+
+def _data_pages(memory: Path) -> list[int]:
+    zero = bytes(PAGE)
+    with memory.open("rb") as file:
+        pages = iter(lambda: file.read(PAGE), b"")
+        return [number for number, page in enumerate(pages) if page != zero]
+
+
+def _runs(pages: list[int]) -> list[tuple[int, int]]:
+    """First page and length of each run of ascending pages."""
+    runs: list[tuple[int, int]] = []
+    for page in pages:
+        if runs and sum(runs[-1]) == page:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((page, 1))
+    return runs
+
+
+def _trace_text(faults: list[Fault], pages: int) -> str:
+    lines = [f"thaw trace v1 pages={pages}"]
+    for fault in faults:
+        gap = f" {fault.gap_ns}" if fault.gap_ns else ""
+        lines.append(f"{fault.page} {'w' if fault.write else 'r'}{gap}")
+    return "\n".join(lines) + "\n"
+
+
+def _shares(
+    data: list[int], recorded: list[Fault], measured: list[Fault], other: list[Fault]
+) -> dict:
+    """What a page server should know of the function: how much it touches and how much of that a
+    recording foretells."""
+    touched = {fault.page for fault in measured}
+    drifted = {fault.page for fault in other}
+    before = {fault.page for fault in recorded}
+    written = {fault.page for fault in measured if fault.write}
+    first_written = sum(fault.write and not fault.again for fault in measured)
+    return {
+        "data_pages": len(data),
+        "touched": len(touched),
+        "runs": len(_runs(sorted(touched))),
+        "zero": len(touched - set(data)),
+        "first_written": first_written / len(touched),
+        "written": len(written) / len(touched),
+        "in_recording": len(touched & before) / len(touched),
+        "jaccard": len(touched & before) / len(touched | before),
+        "other_touched": len(drifted),
+        "other_in_recording": len(drifted & before) / len(drifted),
+        "other_jaccard": len(drifted & before) / len(drifted | before),
+    }
