@@ -1,27 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// StageClock: adds the time of its life to a figure.
+// StageClock: adds the time of its life to a figure, a plain one or one that several threads add
+// to; with no figure it does not look at the clock.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 
 namespace thaw {
 
+template <typename Total>
 class StageClock {
  public:
-  explicit StageClock(uint64_t& total_ns) : total_ns_(total_ns) {}
+  /// `total_ns` outlives it, or is nullptr.
+  explicit StageClock(Total* total_ns) : total_ns_(total_ns) {
+    if (total_ns_ != nullptr) begin_ = Clock::now();
+  }
   ~StageClock() {
-    const auto passed = std::chrono::steady_clock::now() - begin_;
-    total_ns_ +=
-        static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(passed).count());
+    if (total_ns_ == nullptr) return;
+    const std::chrono::nanoseconds passed = Clock::now() - begin_;
+    *total_ns_ += static_cast<uint64_t>(passed.count());
   }
   StageClock(const StageClock&) = delete;
   StageClock& operator=(const StageClock&) = delete;
 
  private:
-  uint64_t& total_ns_;
-  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  using Clock = std::chrono::steady_clock;
+
+  Total* const total_ns_;
+  Clock::time_point begin_;
 };
 
 }  // namespace thaw

@@ -12,6 +12,7 @@
 
 #include "thaw/base/check.h"
 #include "thaw/base/log.h"
+#include "thaw/base/stage_clock.h"
 
 namespace thaw {
 namespace {
@@ -180,6 +181,7 @@ Result<DiskCache::ReadOutcome> DiskCache::read_slot(const SlotTable::Lease& leas
     TRY(blocks_.read(offset, bytes, {}));
     TRY(blocks_.read(offset + bytes.size() + uint64_t{first} * kPageBytes, out, {}));
   }
+  const StageClock clock(&verify_ns_);
   const std::optional<SlotHeader> header = decode_slot_header(place_of(lease.slot), bytes);
   const bool whole = header && header->id == lease.id && header->pages == lease.pages &&
                      header->matches_part(first, out);
@@ -330,6 +332,7 @@ DiskCacheStatus DiskCache::status() const {
         state.paused_until && std::chrono::steady_clock::now() < *state.paused_until;
     return counts;
   });
+  status.verify_ns = verify_ns_;
   status.slots = file_->geometry().slots;
   status.slot_bytes = file_->geometry().slot_bytes;
   status.file_bytes = file_->geometry().file_bytes();

@@ -7,6 +7,7 @@
 // whoever does not trust the disk verifies the chunk by its name as well.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -49,7 +50,8 @@ struct DiskCacheStatus {
   uint64_t file_bytes = 0;
   uint64_t chunk_bytes = 0;  // of ciphertext in the used slots
   uint64_t hits = 0;
-  uint64_t misses = 0;  // whatever the reason
+  uint64_t misses = 0;     // whatever the reason
+  uint64_t verify_ns = 0;  // of the threads that read: comparing with headers and checksums
   uint64_t inserts = 0;
   uint64_t evictions = 0;
   uint64_t corrupt = 0;      // slots dropped because their bytes were not what was written
@@ -187,6 +189,7 @@ class DiskCache {
   const std::unique_ptr<CacheFile> file_;
   const std::unique_ptr<BlockFile> wrapped_;
   BlockFile& blocks_;
+  std::atomic<uint64_t> verify_ns_{0};
   std::unique_ptr<Guarded<State>> state_;
 };
 

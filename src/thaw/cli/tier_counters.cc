@@ -16,6 +16,7 @@ JsonObject local_counters(const TierStack& tiers) {
   JsonObject object;
   object.set("hits", value(counts.hits))
       .set("parts", value(counts.parts))
+      .set("bytes", value(counts.bytes))
       .set("misses", value(counts.misses))
       .set("corrupt", value(counts.corrupt) + disk.corrupt)
       .set("read_errors", disk.read_errors)
@@ -46,6 +47,7 @@ JsonObject zone_counters(const TierStack& tiers) {
   }
   JsonObject object;
   object.set("hits", value(counts.hits))
+      .set("bytes", value(counts.bytes))
       .set("degraded", status.hits_degraded)
       .set("misses", value(counts.misses))
       .set("corrupt", value(counts.corrupt))

@@ -48,13 +48,17 @@ const std::vector<LabAxis>& lab_axes() {
       {"storage", {"plain", "encrypted", "chunked", "chunked_encrypted"}},
       {"chunk_bytes", {}},
       {"technique",
-       {"present", "mapping", "mapping_cached", "study_on_demand", "study_reap", "on_demand",
-        "reap", "faasnap", "chunks", "hot"}},
-      {"tier", {"memory", "local", "origin"}},
+       {"present", "mapping", "mapping_cached", "study_on_demand", "study_reap", "study_faasnap",
+        "on_demand", "reap", "faasnap", "chunks", "hot"}},
+      {"tier", {"memory", "local", "zone", "origin", "empty_fleet"}},
       {"function", {}},
       {"input", {"same", "other"}},
       {"parallel", {}},
       {"without", {"nothing", "layout", "page_verify", "page_fill", "overlap"}},
+      {"frontend", {"uffd", "mount"}},
+      {"snapshot", {"full", "diff"}},
+      {"clones", {"same", "different"}},
+      {"driver", {"replay", "qemu"}},
   };
   return axes;
 }
@@ -62,7 +66,9 @@ const std::vector<LabAxis>& lab_axes() {
 bool is_ours(Technique technique) { return technique >= Technique::kOnDemand; }
 bool is_kernels(Technique technique) { return technique <= Technique::kMappingCached; }
 
-std::optional<std::string> excluded(const Cell& cell) {
+namespace {
+
+std::optional<std::string> excluded_storage(const Cell& cell) {
   if (is_kernels(cell.technique) && cell.storage != LabStorage::kPlain) {
     return "the kernel maps plain files only";
   }
@@ -71,9 +77,13 @@ std::optional<std::string> excluded(const Cell& cell) {
   }
   const bool file = cell.storage == LabStorage::kPlain || cell.storage == LabStorage::kEncrypted;
   if (file && cell.tier != LabTier::kLocal) return "a whole file is on the local disk";
-  if (!is_ours(cell.technique) && cell.tier == LabTier::kMemory) {
-    return "the study's server keeps nothing in memory";
-  }
+  if (is_ours(cell.technique)) return std::nullopt;
+  if (cell.tier == LabTier::kMemory) return "the study's server keeps nothing in memory";
+  if (cell.tier == LabTier::kEmptyFleet) return "the study's server fills no zone";
+  return std::nullopt;
+}
+
+std::optional<std::string> excluded_without(const Cell& cell) {
   if (cell.without == Without::kNothing) return std::nullopt;
   if (!is_ours(cell.technique)) return "only thaw's techniques can do without something";
   if (cell.without == Without::kLayout && cell.technique != Technique::kHot) {
@@ -81,6 +91,44 @@ std::optional<std::string> excluded(const Cell& cell) {
   }
   if (cell.without == Without::kPageVerify && cell.tier != LabTier::kLocal) {
     return "only the local disk verifies by page";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> excluded_frontend(const Cell& cell) {
+  if (cell.frontend == LabFrontend::kUffd) return std::nullopt;
+  if (!is_ours(cell.technique)) return "the mount is thaw's";
+  if (cell.technique != Technique::kOnDemand && cell.technique != Technique::kFaasnap) {
+    return "through the mount the kernel faults on demand, or the VMM maps as FaaSnap does";
+  }
+  if (cell.without != Without::kNothing) return "the ablation is of the page server";
+  return std::nullopt;
+}
+
+std::optional<std::string> excluded_clones(const Cell& cell) {
+  if (cell.clones == LabClones::kSame) return std::nullopt;
+  if (cell.parallel == 1) return "one resume is of one snapshot";
+  if (cell.snapshot == LabSnapshot::kDiff) return "different snapshots are children already";
+  return std::nullopt;
+}
+
+std::optional<std::string> excluded_driver(const Cell& cell) {
+  if (cell.driver == LabDriver::kReplay) return std::nullopt;
+  if (cell.snapshot == LabSnapshot::kDiff || cell.clones == LabClones::kDifferent) {
+    return "a real guest has one snapshot, a full one";
+  }
+  if (cell.frontend == LabFrontend::kMount && cell.technique != Technique::kOnDemand) {
+    return "QEMU maps its memory in one piece";
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> excluded(const Cell& cell) {
+  for (const auto& rule :
+       {excluded_storage, excluded_without, excluded_frontend, excluded_clones, excluded_driver}) {
+    if (auto why = rule(cell)) return why;
   }
   return std::nullopt;
 }
@@ -99,7 +147,8 @@ std::string Cell::label() const {
   std::string label = function + " " + axis_value(*this, "storage") + " " +
                       axis_value(*this, "technique") + " " + axis_value(*this, "tier");
   const Cell defaults;
-  for (const std::string_view axis : {"chunk_bytes", "input", "parallel", "without"}) {
+  for (const std::string_view axis : {"chunk_bytes", "input", "parallel", "without", "frontend",
+                                      "snapshot", "clones", "driver"}) {
     const std::string value = axis_value(*this, axis);
     if (value != axis_value(defaults, axis)) label += " " + std::string(axis) + "=" + value;
   }
@@ -145,6 +194,10 @@ Result<void> set_axis(Cell& cell, std::string_view axis, std::string_view value)
   if (axis == "tier") cell.tier = static_cast<LabTier>(index);
   if (axis == "input") cell.input = static_cast<LabInput>(index);
   if (axis == "without") cell.without = static_cast<Without>(index);
+  if (axis == "frontend") cell.frontend = static_cast<LabFrontend>(index);
+  if (axis == "snapshot") cell.snapshot = static_cast<LabSnapshot>(index);
+  if (axis == "clones") cell.clones = static_cast<LabClones>(index);
+  if (axis == "driver") cell.driver = static_cast<LabDriver>(index);
   return {};
 }
 
@@ -159,7 +212,11 @@ std::string axis_value(const Cell& cell, std::string_view axis) {
   if (axis == "function") return cell.function;
   if (axis == "input") return word(cell.input);
   if (axis == "parallel") return std::to_string(cell.parallel);
-  return word(cell.without);
+  if (axis == "without") return word(cell.without);
+  if (axis == "frontend") return word(cell.frontend);
+  if (axis == "snapshot") return word(cell.snapshot);
+  if (axis == "clones") return word(cell.clones);
+  return word(cell.driver);
 }
 
 }  // namespace thaw

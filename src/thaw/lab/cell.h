@@ -27,13 +27,15 @@ enum class LabStorage {
 /// How a resume gets its pages. The kernel's own ways, on a plain file:
 /// present (all memory there before the guest runs: the floor), mapping (a private mapping, page
 /// cache cold), mapping_cached. The study's: a page server with one thread that reads and installs
-/// one after the other, study_on_demand and study_reap. Thaw's strategies (resume/strategy.h).
+/// one after the other, study_on_demand and study_reap; study_faasnap has a second thread that
+/// loads while the guest runs. Thaw's strategies (resume/strategy.h).
 enum class Technique {
   kPresent,
   kMapping,
   kMappingCached,
   kStudyOnDemand,
   kStudyReap,
+  kStudyFaasnap,
   kOnDemand,
   kReap,
   kFaasnap,
@@ -42,7 +44,23 @@ enum class Technique {
 };
 
 /// Where the chunks are when the resume begins; everything above is empty.
-enum class LabTier { kMemory, kLocal, kOrigin };
+enum class LabTier {
+  kMemory,
+  kLocal,
+  kZone,        // real memcached servers, erasure-coded; their answers shaped as a zone's
+  kOrigin,      // shaped as an object store; there is no other tier
+  kEmptyFleet,  // the same, below a zone that is asked first, has nothing and is filled meanwhile
+};
+/// How the guest's memory is had: a page server's userfaultfd, or a private mapping of a file of
+/// thaw's mount.
+enum class LabFrontend { kUffd, kMount };
+/// kDiff: a child of another snapshot, which differs in the pages that the recorded call wrote.
+enum class LabSnapshot { kFull, kDiff };
+/// Whether several resumes at once are of one snapshot, or of as many children of one parent, each
+/// with a working set of its own content.
+enum class LabClones { kSame, kDifferent };
+/// Whose guest it is: the replay VMM's, or a real one in QEMU (lab/qemu_vmm.h).
+enum class LabDriver { kReplay, kQemu };
 
 /// Which input the function is called with, compared with the recorded call.
 enum class LabInput { kSame, kOther };
@@ -63,8 +81,12 @@ struct Cell {
   LabTier tier = LabTier::kLocal;
   std::string function = "json";
   LabInput input = LabInput::kSame;
-  uint64_t parallel = 1;  // resumes at once, of one snapshot
+  uint64_t parallel = 1;  // resumes at once
   Without without = Without::kNothing;
+  LabFrontend frontend = LabFrontend::kUffd;
+  LabSnapshot snapshot = LabSnapshot::kFull;
+  LabClones clones = LabClones::kSame;
+  LabDriver driver = LabDriver::kReplay;
 
   /// "storage=plain technique=study_reap tier=local function=json ...": axes that matter, in a
   /// fixed order.

@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int kHeaderVersion = 1;
+constexpr int kHeaderVersion = 2;
 
 // Each lists its figures once, for both directions.
 
@@ -27,14 +27,20 @@ void for_figures(Figures& m, const Each& each) {
   each("touch_p90_ns", m.touch_p90_ns);
   each("touch_p99_ns", m.touch_p99_ns);
   each("touch_max_ns", m.touch_max_ns);
+  each("touch_ns", m.touch_ns);
   each("fetch_ns", m.fetch_ns);
   each("verify_ns", m.verify_ns);
   each("decrypt_ns", m.decrypt_ns);
   each("install_ns", m.install_ns);
   each("faults", m.faults);
   each("requests", m.requests);
-  each("bytes", m.bytes);
+  each("memory_bytes", m.memory_bytes);
+  each("local_bytes", m.local_bytes);
+  each("zone_bytes", m.zone_bytes);
+  each("origin_bytes", m.origin_bytes);
   each("cpu_ms", m.cpu_ms);
+  each("private_mib", m.private_mib);
+  each("share_mib", m.share_mib);
   each("pages_checked", m.pages_checked);
 }
 
@@ -49,6 +55,8 @@ void for_facts(Facts& h, const Each& each) {
   each("cells", h.cells);
   each("started", h.started);
   each("thaw_version", h.thaw_version);
+  each("commit", h.commit);
+  each("versions", h.versions);
   each("cpu", h.cpu);
   each("kernel", h.kernel);
   each("cores", h.cores);
@@ -97,7 +105,8 @@ Result<ResultsHeader> decode_header(std::string_view line) {
     const Json json = Json::parse(line);
     if (json.at("thaw_lab") != kHeaderVersion) {
       return fail(ErrorCode::kUnsupported, "results of version " + json.at("thaw_lab").dump() +
-                                               "; this thaw reads version 1");
+                                               "; this thaw reads version " +
+                                               std::to_string(kHeaderVersion));
     }
     ResultsHeader header;
     for_facts(header, [&json](const char* name, auto& value) { json.at(name).get_to(value); });

@@ -27,13 +27,19 @@ struct Measurement {
   uint64_t touches = 0;
   uint64_t touch_p50_ns = 0, touch_p90_ns = 0, touch_p99_ns = 0, touch_max_ns = 0;
   double touch_mean_ns = 0;
+  /// Of the same, at each of kTouchPercents (replay/replay_vmm_options.h).
+  std::vector<uint64_t> touch_ns;
 
   /// Of all clones. A stage is 0 where nothing measures it.
   uint64_t fetch_ns = 0, verify_ns = 0, decrypt_ns = 0, install_ns = 0;
   uint64_t faults = 0;    // that reached the page server
   uint64_t requests = 0;  // to the storage: reads, or chunks
-  uint64_t bytes = 0;     // that these brought; 0: not counted
-  double cpu_ms = 0;      // of the page server
+  /// What was read, by where it came from. The kernel's own reads are not counted.
+  uint64_t memory_bytes = 0, local_bytes = 0, zone_bytes = 0, origin_bytes = 0;
+  double cpu_ms = 0;  // of the page server
+  /// Of each clone's guest memory after its last touch, in MiB: what is its own, and its share
+  /// (PSS) of what it has with others.
+  std::vector<double> private_mib, share_mib;
 
   /// Every page that a clone touched, compared with the oracle. A run with a wrong page is no
   /// measurement: it ends the whole run.
@@ -51,6 +57,9 @@ struct ResultsHeader {
   uint64_t cells = 0;
   std::string started;  // UTC, ISO 8601
   std::string thaw_version;
+  std::string commit;  // of thaw's source; "+" after it: with changes; empty: not known
+  /// Programs that take part, and theirs: "memcached 1.6.18", "QEMU 7.2.17".
+  std::vector<std::string> versions;
   std::string cpu;
   std::string kernel;
   uint64_t cores = 0;

@@ -20,6 +20,8 @@ constexpr uint64_t kMemoryBytesMax = 4 * kGiB;
 constexpr uint32_t kQueueMax = 65536;
 constexpr char kTenant[] = "lab";
 
+double to_mib(uint64_t bytes) { return static_cast<double>(bytes) / static_cast<double>(kMiB); }
+
 double cpu_ms() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
@@ -99,15 +101,18 @@ void Playground::CloneFigure::add_to(Measurement& measurement) const {
     measurement.touch_p90_ns = touch.p90_ns;
     measurement.touch_p99_ns = touch.p99_ns;
     measurement.touch_max_ns = touch.max_ns;
+    measurement.touch_ns = report.first_touch_ns;
   }
   measurement.resume_ms.push_back(static_cast<double>(report.from_handshake_ns) / 1e6);
+  measurement.private_mib.push_back(to_mib(report.private_bytes));
+  measurement.share_mib.push_back(to_mib(report.share_bytes));
   measurement.pages_checked += report.pages_checked;
   measurement.faults += study.faults + session.faults;
   measurement.requests += session.chunks;
   measurement.install_ns += study.install_ns;
   for (const StudyCost* cost : {&study.image, &study.compact}) {
     measurement.requests += cost->requests;
-    measurement.bytes += cost->bytes;
+    measurement.local_bytes += cost->bytes;
     measurement.fetch_ns += cost->fetch_ns;
     measurement.verify_ns += cost->verify_ns;
     measurement.decrypt_ns += cost->decrypt_ns;
@@ -323,7 +328,7 @@ Result<Measurement> Playground::measure(const Cell& cell, uint64_t seed) {
     (*figures[i])->add_to(measurement);
   }
   if (stack != nullptr) {
-    measurement.bytes += stack->origin().counters().bytes - bytes_before;
+    measurement.origin_bytes += stack->origin().counters().bytes - bytes_before;
     const bool asked_origin = stack->origin().counters().requests != misses_before;
     if (cell.tier != LabTier::kOrigin && asked_origin) {
       return fail(ErrorCode::kUnavailable, cell.key() + ": asked the origin for what its tier has");

@@ -28,7 +28,9 @@ Measurement sample(uint64_t repetition) {
   measurement.touch_mean_ns = 4.5;
   measurement.touch_max_ns = UINT64_MAX;
   measurement.fetch_ns = 5;
-  measurement.bytes = 6;
+  measurement.touch_ns = {1, 2};
+  measurement.zone_bytes = 6;
+  measurement.private_mib = {0.5, 1};
   measurement.cpu_ms = 7.5;
   measurement.pages_checked = 8;
   return measurement;
@@ -40,6 +42,8 @@ ResultsHeader header(const std::string& digest) {
   header.digest = digest;
   header.cpu = "a \"processor\"\n";
   header.cells = 2;
+  header.commit = "0123+";
+  header.versions = {"a 1", "b 2"};
   return header;
 }
 
@@ -132,7 +136,7 @@ TEST_F(ResultsFileTest, NoResultsIsAnError) {
   const auto none = read_results(dir_.path());
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, ErrorCode::kNotFound);
-  EXPECT_EQ(decode_header("{\"thaw_lab\":2}").error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(decode_header("{\"thaw_lab\":3}").error().code, ErrorCode::kUnsupported);
 }
 
 }  // namespace

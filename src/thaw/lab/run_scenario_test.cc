@@ -106,7 +106,7 @@ TEST_F(RunScenarioTest, TheOriginTheAblationAndSeveralAtOnceRun) {
   for (const Measurement& each : results.measurements) {
     EXPECT_EQ(each.resume_ms.size(), each.cell.parallel);
     EXPECT_GE(each.pages_checked, 200 * each.cell.parallel);
-    EXPECT_EQ(each.bytes > 0, each.cell.tier == LabTier::kOrigin) << each.cell.key();
+    EXPECT_EQ(each.origin_bytes > 0, each.cell.tier == LabTier::kOrigin) << each.cell.key();
   }
 }
 

@@ -11,8 +11,8 @@
 #include <thread>
 
 #include "thaw/base/check.h"
+#include "thaw/base/stage_clock.h"
 #include "thaw/crypto/secret.h"
-#include "thaw/lab/stage_clock.h"
 #include "thaw/sys/file_io.h"
 
 namespace thaw {
@@ -80,7 +80,7 @@ Result<void> StudyFile::read_chunk(uint64_t chunk) {
       chunk_.span().first(std::min<uint64_t>(options_.chunk_bytes, bytes_ - offset));
   TRY(fetch(offset, bytes));
   {
-    const StageClock clock(cost_.verify_ns);
+    const StageClock clock(&cost_.verify_ns);
     if (sha256(bytes) != digests_[chunk]) {
       return fail(ErrorCode::kCorrupt, path_ + ": chunk " + std::to_string(chunk) + " is damaged");
     }
@@ -91,7 +91,7 @@ Result<void> StudyFile::read_chunk(uint64_t chunk) {
 }
 
 Result<void> StudyFile::fetch(uint64_t offset, MutableByteSpan out) {
-  const StageClock clock(cost_.fetch_ns);
+  const StageClock clock(&cost_.fetch_ns);
   ++cost_.requests;
   cost_.bytes += out.size();
   TRY(read_exact_at(file_.get(), offset, out, path_));
@@ -103,7 +103,7 @@ Result<void> StudyFile::fetch(uint64_t offset, MutableByteSpan out) {
 
 void StudyFile::decrypt(uint64_t offset, MutableByteSpan bytes) {
   if (!options_.encrypted) return;
-  const StageClock clock(cost_.decrypt_ns);
+  const StageClock clock(&cost_.decrypt_ns);
   cipher_.apply(offset, bytes, bytes.data());
 }
 

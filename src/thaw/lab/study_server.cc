@@ -9,7 +9,7 @@
 #include <cerrno>
 
 #include "thaw/base/bytes.h"
-#include "thaw/lab/stage_clock.h"
+#include "thaw/base/stage_clock.h"
 #include "thaw/sys/file_io.h"
 
 namespace thaw {
@@ -84,7 +84,7 @@ Result<StudyRun> StudyServer::serve(ConnectedVmm& vmm, const Way& way) {
 Result<void> StudyServer::install_recorded(const ConnectedVmm& vmm, StudyRun& run) {
   TRY(compact_.read(0, buffer_.span()));
   // One clock for all: one for each run would add to what is measured.
-  const StageClock clock(run.install_ns);
+  const StageClock clock(&run.install_ns);
   const std::byte* source = buffer_.data();
   for (const PageRun& each : runs_) {
     TRY(install(vmm, each.page, source, each.count));
@@ -109,7 +109,7 @@ Result<void> StudyServer::serve_faults(ConnectedVmm& vmm, StudyRun& run) {
       ++run.faults;
       const uint64_t page = (events[i].address - base) / kPageBytes;
       TRY(image_.read(page, one_.span()));
-      const StageClock clock(run.install_ns);
+      const StageClock clock(&run.install_ns);
       TRY(install(vmm, page, one_.data(), 1));
     }
   }

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "thaw/base/units.h"
@@ -158,6 +159,18 @@ std::byte* ReplayMemory::page(uint64_t guest_page) const {
 
 const std::byte* ReplayMemory::original(uint64_t guest_page) const {
   return image_.data() + layout_->image_page_of(guest_page) * kPageBytes;
+}
+
+Result<MemoryUse> ReplayMemory::use() const {
+  std::ostringstream smaps;
+  smaps << std::ifstream("/proc/self/smaps").rdbuf();
+  if (smaps.str().empty()) return fail(ErrorCode::kUnsupported, "cannot read /proc/self/smaps");
+  MemoryUse use;
+  for (const Mapping& region : regions_) {
+    const auto begin = reinterpret_cast<uint64_t>(region.data());
+    use = use + memory_use(smaps.str(), begin, begin + region.bytes());
+  }
+  return use;
 }
 
 bool ReplayMemory::remove(uint64_t guest_page, uint64_t count) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "thaw/base/result.h"
+#include "thaw/replay/memory_use.h"
 #include "thaw/replay/replay_vmm_options.h"
 #include "thaw/replay/touch_plan.h"
 #include "thaw/sys/file_io.h"
@@ -50,6 +51,10 @@ class ReplayMemory {
   std::byte* page(uint64_t guest_page) const;
   /// The 4 KiB it held when the snapshot was taken. Only with an image.
   const std::byte* original(uint64_t guest_page) const;
+
+  /// What the guest memory takes now, of all mappings in its place. Walks page tables: a
+  /// millisecond or so.
+  Result<MemoryUse> use() const;
 
   /// Each takes whole VMM pages of one region; false, with errno, if the kernel refuses.
   bool remove(uint64_t guest_page, uint64_t count) const;

@@ -77,7 +77,8 @@ class Guest {
  public:
   Guest(const ReplayVmmOptions& options, const GuestLayout& layout, const ReplayMemory& memory,
         const TouchPlan& plan, Moments& moments)
-      : pages_(layout),
+      : memory_(memory),
+        pages_(layout),
         touched_(static_cast<ptrdiff_t>(plan.size()), Stamp{&end_ns_, &all_touched_}) {
     for (size_t i = 0; i < plan.size(); ++i) {
       threads_.push_back(
@@ -109,9 +110,11 @@ class Guest {
     start_ns_ = monotonic_ns();
     gate_.count_down();
     all_touched_.wait();
+    const Result<MemoryUse> use = memory_.use();
     before_check();
     check_gate_.count_down();
     join();
+    if (!use) return fail(use.error());
     ReplayVmmReport report;
     Histogram first;
     Histogram repeat;
@@ -122,6 +125,11 @@ class Guest {
       repeat.merge(thread->repeat_touches());
     }
     report.first_touch = summary_of(first);
+    for (const double percent : kTouchPercents) {
+      report.first_touch_ns.push_back(first.percentile(percent));
+    }
+    report.private_bytes = use->private_bytes;
+    report.share_bytes = use->share_bytes;
     report.repeat_touch = summary_of(repeat);
     report.touching_ns = end_ns_ - start_ns_;
     report.from_handshake_ns = end_ns_ - handshake_ns;
@@ -154,6 +162,7 @@ class Guest {
     if (done) threads_[i]->check_all(static_cast<unsigned>(i), static_cast<unsigned>(plan.size()));
   }
 
+  const ReplayMemory& memory_;
   GuestPages pages_;
   // Written before the gate opens or by the barrier's completion, read after: no lock needed.
   uint64_t start_ns_ = 0;

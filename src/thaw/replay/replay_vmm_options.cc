@@ -124,7 +124,8 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PageMismatch, page, offset, expected, got, hi
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ReplayVmmReport, touches, writes, skipped, pages_touched,
                                    pages_removed, pages_checked, mismatch_count, mismatches,
                                    faults_minor, faults_major, touching_ns, from_handshake_ns,
-                                   touched_at_ns, first_touch, repeat_touch)
+                                   touched_at_ns, first_touch, repeat_touch, first_touch_ns,
+                                   private_bytes, share_bytes)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(ReplayVmmEvent, kind, report, error)
 
 namespace {

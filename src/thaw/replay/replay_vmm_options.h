@@ -5,6 +5,7 @@
 // memory image file, whatever page size the replay VMM uses for its memory.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -174,6 +175,10 @@ enum class ReplayVmmExit : int {
   kFailed = 4,       // connecting, sending, mapping failed
 };
 
+/// Where the distribution of first touches is reported.
+inline constexpr std::array<double, 23> kTouchPercents{
+    1, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75, 80, 85, 90, 95, 99, 99.9, 100};
+
 struct LatencySummary {
   uint64_t count = 0;
   double mean_ns = 0;
@@ -207,6 +212,11 @@ struct ReplayVmmReport {
   /// Touches of a VMM page that this process had not touched since its start or its removal, and
   /// all others. The clock's own 20 to 50 ns are included.
   LatencySummary first_touch, repeat_touch;
+  std::vector<uint64_t> first_touch_ns;  // at each of kTouchPercents
+  /// Of the guest memory after the last touch and before anything is compared: what is this
+  /// process's own, and its share of what it has with others (Private_* and Pss of
+  /// /proc/self/smaps).
+  uint64_t private_bytes = 0, share_bytes = 0;
 };
 
 /// A line of the program's output.

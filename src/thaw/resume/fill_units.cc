@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "thaw/base/check.h"
+#include "thaw/base/stage_clock.h"
 #include "thaw/chunk/sealed_chunk.h"
 #include "thaw/resume/slot_install.h"
 
@@ -43,7 +44,11 @@ class ChunkUnits final : public FillUnits {
     const PageLocation location = image_.map().locate(page);
     DCHECK(!location.zero && location.chunk == unit);
     scratch.cipher.set_key(image_.manifest().chunk_key(unit));
-    decrypt_pages(scratch.cipher, chunks[0]->ciphertext(), location.slot, 1, scratch.plain.data());
+    {
+      const StageClock clock(memory_.decrypt_ns());
+      decrypt_pages(scratch.cipher, chunks[0]->ciphertext(), location.slot, 1,
+                    scratch.plain.data());
+    }
     const GatePass pass(memory_.gate());
     return memory_.place_faulting(page, scratch.plain.data());
   }
@@ -153,6 +158,7 @@ class HugeUnits final : public FillUnits {
       const auto found = std::lower_bound(numbers.begin(), numbers.end(), location.chunk);
       const Chunk& chunk = *chunks[static_cast<size_t>(found - numbers.begin())];
       scratch.cipher.set_key(image_.manifest().chunk_key(location.chunk));
+      const StageClock clock(memory_.decrypt_ns());
       decrypt_pages(scratch.cipher, chunk.ciphertext(), location.slot,
                     static_cast<uint32_t>(location.count), target);
     });

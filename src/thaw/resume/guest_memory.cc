@@ -5,14 +5,16 @@
 #include <cstring>
 
 #include "thaw/base/check.h"
+#include "thaw/base/stage_clock.h"
 
 namespace thaw {
 
-GuestMemory::GuestMemory(Uffd uffd, RegionMap regions, uint64_t image_pages)
+GuestMemory::GuestMemory(Uffd uffd, RegionMap regions, uint64_t image_pages, StageTimes* stages)
     : uffd_(std::move(uffd)),
       regions_(std::move(regions)),
       present_(image_pages),
-      removed_(image_pages) {
+      removed_(image_pages),
+      stages_(stages) {
   if (unit_pages() > 1) {
     zeros_ = AlignedBuffer(regions_.page_bytes());
     std::memset(zeros_.data(), 0, zeros_.size());
@@ -38,6 +40,7 @@ InstallOutcome GuestMemory::install_zero(uint64_t address, uint64_t bytes, Wake 
 template <typename Install>
 PlaceResult GuestMemory::place_present_run(PageRun run, std::atomic<uint64_t>& counter,
                                            Install&& install) {
+  const StageClock clock(stages_ ? &stages_->install_ns : nullptr);
   const uint64_t unit = unit_pages();
   uint64_t step = run.count;
   uint64_t done = 0;

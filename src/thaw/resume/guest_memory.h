@@ -16,6 +16,7 @@
 #include "thaw/resume/install_gate.h"
 #include "thaw/resume/page_bitmap.h"
 #include "thaw/resume/region_map.h"
+#include "thaw/resume/stage_times.h"
 #include "thaw/sys/uffd.h"
 
 namespace thaw {
@@ -47,13 +48,16 @@ struct PlaceCounters {
 /// remove() is for that thread alone, with the gate closed.
 class GuestMemory {
  public:
-  GuestMemory(Uffd uffd, RegionMap regions, uint64_t image_pages);
+  /// `stages`, if any, is borrowed.
+  GuestMemory(Uffd uffd, RegionMap regions, uint64_t image_pages, StageTimes* stages = nullptr);
 
   const Uffd& uffd() const { return uffd_; }
   const RegionMap& regions() const { return regions_; }
   InstallGate& gate() { return gate_; }
   const PlaceCounters& counters() const { return counters_; }
   uint64_t pages_present() const { return present_.count(); }
+  /// For whoever decrypts what is installed here: what a StageClock adds to.
+  std::atomic<uint64_t>* decrypt_ns() const { return stages_ ? &stages_->decrypt_ns : nullptr; }
 
   /// Pages per unit of installation: 1, or 512 where the VMM's memory is hugetlb.
   uint64_t unit_pages() const { return regions_.page_bytes() / kPageBytes; }
@@ -95,6 +99,7 @@ class GuestMemory {
   PageBitmap present_;
   PageBitmap removed_;
   PlaceCounters counters_;
+  StageTimes* const stages_;
   AlignedBuffer zeros_;  // a huge page of zeros: ZEROPAGE is not for hugetlb memory
 };
 

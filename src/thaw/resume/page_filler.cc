@@ -5,6 +5,7 @@
 #include <array>
 
 #include "thaw/base/check.h"
+#include "thaw/base/stage_clock.h"
 #include "thaw/chunk/sealed_chunk.h"
 #include "thaw/resume/slot_install.h"
 
@@ -71,7 +72,10 @@ PageFiller::Window PageFiller::window_of(uint64_t page, uint32_t chunk) const {
 
 void PageFiller::serve(uint64_t page, const PageLocation& location, SealedPages sealed) {
   (*scratch_).cipher.set_key(context_.image.manifest().chunk_key(location.chunk));
-  decrypt_pages((*scratch_).cipher, sealed, location.slot, 1, (*scratch_).plain.data());
+  {
+    const StageClock clock(context_.memory.decrypt_ns());
+    decrypt_pages((*scratch_).cipher, sealed, location.slot, 1, (*scratch_).plain.data());
+  }
   // The event thread is the one that closes the install gate, so it need not pass it.
   PlaceResult result = context_.memory.place_faulting(page, (*scratch_).plain.data());
   if (result.placed != Placed::kDone) {

@@ -113,7 +113,7 @@ Session::Session(std::shared_ptr<const ResumeImage> image, ChunkSource& source, 
       wake_(std::move(wake)),
       on_end_(std::move(on_end)),
       memory_(std::move(handshake.uffd), RegionMap(std::move(handshake.regions)),
-              image_->map().page_count()),
+              image_->map().page_count(), options.stages),
       huge_scratch_(memory_.unit_pages() > 1 ? std::make_unique<ScratchPool>(memory_.unit_pages())
                                              : nullptr),
       fetches_(std::chrono::milliseconds(options.fetch_timeout_ms)),

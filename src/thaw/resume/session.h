@@ -27,6 +27,7 @@
 #include "thaw/resume/recorder.h"
 #include "thaw/resume/resume_image.h"
 #include "thaw/resume/scratch.h"
+#include "thaw/resume/stage_times.h"
 #include "thaw/resume/strategy.h"
 #include "thaw/resume/vmm_handshake.h"
 #include "thaw/sys/unix_socket.h"
@@ -57,6 +58,9 @@ struct SessionOptions {
   /// Told of every fault; borrowed. A page that was not asked for must not be there, so it goes
   /// with Strategy::kOnDemand, Prefault::kNone and Fill::kPage only, and zeros come one by one.
   Recorder* recorder = nullptr;
+  /// For the lab: what decrypting and installing take is added here; borrowed. Two looks at the
+  /// clock for each run of pages.
+  StageTimes* stages = nullptr;
 
   Result<void> validate() const;
 };

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "thaw/base/stage_clock.h"
+
 namespace thaw {
 namespace {
 
@@ -26,7 +28,10 @@ class Batch {
 
   PlaceResult flush() {
     if (pages_ == 0) return {};
-    decrypt_pages(scratch_.cipher, sealed_, slot_, pages_, scratch_.plain.data());
+    {
+      const StageClock clock(memory_.decrypt_ns());
+      decrypt_pages(scratch_.cipher, sealed_, slot_, pages_, scratch_.plain.data());
+    }
     const GatePass pass(memory_.gate());
     for (size_t i = 0; i < count_; ++i) {
       const SlotRun& piece = pieces_[i];

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "thaw/base/log.h"
+#include "thaw/base/stage_clock.h"
 #include "thaw/chunk/sealed_chunk.h"
 
 namespace thaw {
@@ -18,6 +19,7 @@ void LocalTier::fetch(const ChunkRequest& request, Completion done) {
       [this, request, done] {
         if (ChunkRef chunk = read(request)) {
           counters_.hits.fetch_add(1, std::memory_order_relaxed);
+          counters_.bytes.fetch_add(chunk->buffer.size(), std::memory_order_relaxed);
           done(std::move(chunk));
         } else {
           counters_.misses.fetch_add(1, std::memory_order_relaxed);
@@ -44,6 +46,7 @@ bool LocalTier::fetch_part(const ChunkRequest& request, PageRun part, PartComple
         }
         counters_.hits.fetch_add(1, std::memory_order_relaxed);
         counters_.parts.fetch_add(1, std::memory_order_relaxed);
+        counters_.bytes.fetch_add(buffer->size(), std::memory_order_relaxed);
         done(ChunkPart{static_cast<uint32_t>(part.page), std::move(*buffer)});
       },
       request.priority == Priority::kFault);
@@ -54,8 +57,12 @@ ChunkRef LocalTier::read(const ChunkRequest& request) {
   if (!buffer) return nullptr;
   auto chunk = std::make_shared<Chunk>(Chunk{request.id, std::move(*buffer)});
   if (!verify_always_) return chunk;
-  Sha256 hasher;
-  const Result<void> verified = verify_chunk(hasher, request.id, chunk->ciphertext());
+  Result<void> verified;
+  {
+    const StageClock clock(&counters_.verify_ns);
+    Sha256 hasher;
+    verified = verify_chunk(hasher, request.id, chunk->ciphertext());
+  }
   if (verified) return chunk;
   counters_.corrupt.fetch_add(1, std::memory_order_relaxed);
   log_warning(cache_.path() + ": " + verified.error().message + "; it is dropped");

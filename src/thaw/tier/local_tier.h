@@ -20,8 +20,10 @@ class LocalTier final : public ChunkSource {
   struct Counters {
     std::atomic<uint64_t> hits{0};
     std::atomic<uint64_t> parts{0};  // of the hits: some of a chunk's pages
+    std::atomic<uint64_t> bytes{0};  // of hits
     std::atomic<uint64_t> misses{0};
     std::atomic<uint64_t> corrupt{0};  // found by `verify_always`; others are the cache's to count
+    std::atomic<uint64_t> verify_ns{0};  // hashing by `verify_always`; checksums are the cache's
     std::atomic<uint64_t> fills{0};
     std::atomic<uint64_t> fills_refused{0};  // the queue was full
     std::atomic<uint64_t> fill_errors{0};

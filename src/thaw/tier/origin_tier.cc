@@ -6,6 +6,7 @@
 
 #include "thaw/base/check.h"
 #include "thaw/base/log.h"
+#include "thaw/base/stage_clock.h"
 #include "thaw/base/units.h"
 #include "thaw/chunk/sealed_chunk.h"
 #include "thaw/store/catalog.h"
@@ -98,6 +99,7 @@ void OriginTier::arrived(const FetchRef& fetch, Result<void> read) {
 
 void OriginTier::finish(const FetchRef& fetch, Result<void> read) {
   if (read) {
+    const StageClock clock(&counters_.verify_ns);
     Sha256 hasher;
     read = verify_chunk(hasher, fetch->request.id, fetch->chunk->ciphertext());
   }

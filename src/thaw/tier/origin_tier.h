@@ -27,6 +27,7 @@ class OriginTier final : public ChunkSource {
     std::atomic<uint64_t> bytes{0};
     std::atomic<uint64_t> corrupt{0};    // answers that were not the chunk
     std::atomic<uint64_t> refetched{0};  // of them, those that were asked for once more
+    std::atomic<uint64_t> verify_ns{0};  // hashing
     std::atomic<uint64_t> errors{0};     // fetches that failed, for whatever reason
   };
 

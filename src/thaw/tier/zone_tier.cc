@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "thaw/base/log.h"
+#include "thaw/base/stage_clock.h"
 #include "thaw/chunk/sealed_chunk.h"
 
 namespace thaw {
@@ -30,6 +31,7 @@ void ZoneTier::arrived(const ChunkRequest& request, const std::shared_ptr<Stripe
                        const Completion& done) {
   if (ChunkRef chunk = assemble(request, *stripes)) {
     counters_.hits.fetch_add(1, std::memory_order_relaxed);
+    counters_.bytes.fetch_add(chunk->buffer.size(), std::memory_order_relaxed);
     done(std::move(chunk));
     return;
   }
@@ -43,6 +45,7 @@ ChunkRef ZoneTier::assemble(const ChunkRequest& request, StripeSet& stripes) {
   Result<void> outcome;
   if (buffer) {
     auto chunk = std::make_shared<Chunk>(Chunk{request.id, std::move(*buffer)});
+    const StageClock clock(&counters_.verify_ns);
     Sha256 hasher;
     outcome = verify_chunk(hasher, request.id, chunk->ciphertext());
     if (outcome) return chunk;

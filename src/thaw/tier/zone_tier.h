@@ -21,7 +21,9 @@ namespace thaw {
 class ZoneTier final : public ChunkSource {
  public:
   struct Counters {
-    std::atomic<uint64_t> hits{0};  // verified
+    std::atomic<uint64_t> hits{0};       // verified
+    std::atomic<uint64_t> bytes{0};      // of hits
+    std::atomic<uint64_t> verify_ns{0};  // hashing
     std::atomic<uint64_t> misses{0};
     std::atomic<uint64_t> corrupt{0};  // stripes that did not make the chunk; a fill replaces them
     std::atomic<uint64_t> fills{0};
