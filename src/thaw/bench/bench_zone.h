@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "thaw/base/check.h"
-#include "thaw/testing/memcached_process.h"
+#include "thaw/zone/memcached_process.h"
 #include "thaw/zone/zone_client.h"
 
 namespace thaw {

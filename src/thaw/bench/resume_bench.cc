@@ -58,7 +58,7 @@ ResumeBench::ResumeBench(const BenchScale& scale)
     options.oracle_path = memory_dir_.file(traces_[i].name);
     snapshots_.push_back(*FunctionSnapshot::make(*catalog_, keys_, traces_[i], options));
     reaps_.push_back(*StudyServer::make(
-        {.image_path = options.plain_path, .working_path = options.plain_path, .file = {}},
+        {.memory = {options.plain_path, ""}, .working_path = options.plain_path, .file = {}},
         traces_[i].recorded));
   }
   memory_ = make_stack({.memory = {.bytes_max = 4 * kGiB}});
@@ -169,7 +169,7 @@ double ResumeBench::plain_reap_ms(size_t function) {
   ReplayVmmOptions options = snapshot(function).vmm();
   options.socket_path = memory_dir_.file("sock");
   ConnectedVmm vmm = *connect_vmm(options, snapshot(function).bytes());
-  CHECK(reaps_[function].serve(vmm, {}).has_value());
+  CHECK(reaps_[function].serve(vmm.handshake, vmm.peer, {}).has_value());
   return ms_of(vmm.process->wait());
 }
 

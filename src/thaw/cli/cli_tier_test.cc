@@ -8,8 +8,8 @@
 
 #include "thaw/cli/cli_test.h"
 #include "thaw/replay/replay_vmm.h"
-#include "thaw/testing/memcached_process.h"
 #include "thaw/testing/s3_server.h"
+#include "thaw/zone/memcached_process.h"
 
 namespace thaw {
 namespace {

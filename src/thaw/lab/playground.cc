@@ -7,20 +7,14 @@
 #include <thread>
 #include <vector>
 
-#include "thaw/lab/page_cache.h"
-#include "thaw/resume/session.h"
+#include "thaw/lab/replay_guests.h"
 #include "thaw/sys/file_io.h"
-#include "thaw/tier/warm.h"
 
 namespace thaw {
 namespace {
 
-constexpr uint64_t kLocalBytesMax = 2 * kGiB;
-constexpr uint64_t kMemoryBytesMax = 4 * kGiB;
 constexpr uint32_t kQueueMax = 65536;
 constexpr char kTenant[] = "lab";
-
-double to_mib(uint64_t bytes) { return static_cast<double>(bytes) / static_cast<double>(kMiB); }
 
 double cpu_ms() {
   rusage usage{};
@@ -31,68 +25,10 @@ double cpu_ms() {
   return ms(usage.ru_utime) + ms(usage.ru_stime);
 }
 
-Result<ReplayVmmReport> report_of(ReplayVmm& vmm) {
-  const ReplayVmmResult& result = vmm.wait();
-  if (result.passed()) return *result.report;
-  const bool wrong = result.report && result.report->mismatch_count > 0;
-  return fail(wrong ? ErrorCode::kCorrupt : ErrorCode::kUnavailable, result.describe());
-}
-
-Strategy strategy_of(const Cell& cell) {
-  switch (cell.technique) {
-    case Technique::kReap:
-      return Strategy::kReap;
-    case Technique::kFaasnap:
-      return Strategy::kFaasnap;
-    case Technique::kChunks:
-      return Strategy::kChunks;
-    case Technique::kHot:
-      return cell.without == Without::kLayout ? Strategy::kChunks : Strategy::kHot;
-    default:
-      return Strategy::kOnDemand;
-  }
-}
-
-SessionOptions session_options(const Cell& cell) {
-  SessionOptions options;
-  options.strategy = strategy_of(cell);
-  if (cell.without == Without::kPageFill) options.fill = Fill::kChunk;
-  if (cell.without == Without::kOverlap) options.prefetch_lanes = 1;
-  return options;
-}
-
-StudyFileOptions study_options(const Cell& cell) {
-  StudyFileOptions options;
-  options.encrypted =
-      cell.storage == LabStorage::kEncrypted || cell.storage == LabStorage::kChunkedEncrypted;
-  const bool chunked =
-      cell.storage == LabStorage::kChunked || cell.storage == LabStorage::kChunkedEncrypted;
-  options.chunk_bytes = chunked ? cell.chunk_bytes : 0;
-  return options;
-}
-
-}  // namespace
-
-struct Playground::Home {
-  const FunctionTrace* trace = nullptr;
-  std::string cache_path;
-  std::unique_ptr<DirStore> store;
-  std::unique_ptr<Catalog> catalog;
-  std::unique_ptr<FunctionSnapshot> snapshot;
-  bool local_filled = false;
-  std::unique_ptr<TierStack> memory;  // stays
-  std::unique_ptr<TierStack> fresh;   // local or origin, made anew for each measurement
-};
-
-struct Playground::CloneFigure {
-  ReplayVmmReport report;
-  StudyRun study;
-  SessionSummary session;
-
-  void add_to(Measurement& measurement) const;
-};
-
-void Playground::CloneFigure::add_to(Measurement& measurement) const {
+void add_report(const GuestReport& report, Measurement& measurement) {
+  const auto mib = [](uint64_t bytes) {
+    return static_cast<double>(bytes) / static_cast<double>(kMiB);
+  };
   if (measurement.resume_ms.empty()) {
     const LatencySummary& touch = report.first_touch;
     measurement.touches = touch.count;
@@ -103,21 +39,37 @@ void Playground::CloneFigure::add_to(Measurement& measurement) const {
     measurement.touch_max_ns = touch.max_ns;
     measurement.touch_ns = report.first_touch_ns;
   }
-  measurement.resume_ms.push_back(static_cast<double>(report.from_handshake_ns) / 1e6);
-  measurement.private_mib.push_back(to_mib(report.private_bytes));
-  measurement.share_mib.push_back(to_mib(report.share_bytes));
+  measurement.resume_ms.push_back(report.resume_ms);
+  measurement.private_mib.push_back(mib(report.private_bytes));
+  measurement.share_mib.push_back(mib(report.share_bytes));
   measurement.pages_checked += report.pages_checked;
-  measurement.faults += study.faults + session.faults;
-  measurement.requests += session.chunks;
-  measurement.install_ns += study.install_ns;
-  for (const StudyCost* cost : {&study.image, &study.compact}) {
-    measurement.requests += cost->requests;
-    measurement.local_bytes += cost->bytes;
-    measurement.fetch_ns += cost->fetch_ns;
-    measurement.verify_ns += cost->verify_ns;
-    measurement.decrypt_ns += cost->decrypt_ns;
-  }
 }
+
+/// A tier that has everything asks nobody below. Otherwise the figure is another tier's.
+Result<void> check_tier(const Cell& cell, const TierStack& stack, uint64_t requests_before) {
+  const bool asked = stack.origin().counters().requests != requests_before;
+  const bool may = cell.tier == LabTier::kOrigin || cell.tier == LabTier::kEmptyFleet;
+  if (may || !asked) return {};
+  return fail(ErrorCode::kUnavailable, "asked the origin for what its tier has");
+}
+
+/// All clones, at once.
+Result<void> resume_all(ResumeWay& way, uint64_t clones, Measurement& measurement) {
+  std::vector<std::optional<Result<GuestReport>>> reports(clones);
+  std::vector<std::thread> others;
+  for (uint64_t i = 1; i < clones; ++i) {
+    others.emplace_back([&, i] { reports[i].emplace(way.resume(i)); });
+  }
+  reports[0].emplace(way.resume(0));
+  for (std::thread& other : others) other.join();
+  for (auto& report : reports) {
+    if (!*report) return fail(std::move(*report).error());
+    add_report(**report, measurement);
+  }
+  return {};
+}
+
+}  // namespace
 
 Playground::Playground(PlaygroundOptions options)
     : options_(std::move(options)), workers_(WorkerOptions().thread_count(), kQueueMax) {}
@@ -149,193 +101,67 @@ Result<const FunctionTrace*> Playground::trace_of(const std::string& function) {
   return &traces_.emplace(function, std::move(trace)).first->second;
 }
 
-Result<Playground::Home*> Playground::home_of(const Cell& cell) {
-  const std::string name = cell.function + "-" + std::to_string(cell.chunk_bytes);
-  std::unique_ptr<Home>& home = homes_[name];
-  if (home != nullptr) return home.get();
-  auto made = std::make_unique<Home>();
-  ASSIGN_OR_RETURN(made->trace, trace_of(cell.function));
-  const std::string directory = memory_dir_->file("store-" + name);
-  made->cache_path = disk_dir_->file("cache-" + name);
-  TRY(make_directories(directory));
-  ASSIGN_OR_RETURN(made->store, DirStore::create(directory));
-  made->catalog = std::make_unique<Catalog>(*made->store);
-  TRY(made->catalog->initialise());
-  FunctionSnapshotOptions options;
-  options.name = cell.function;
-  options.plain_path = disk_dir_->file("plain-" + name);
-  options.oracle_path = memory_dir_->file("oracle-" + name);
-  options.chunk_bytes = static_cast<uint32_t>(cell.chunk_bytes);
-  ASSIGN_OR_RETURN(made->snapshot,
-                   FunctionSnapshot::make(*made->catalog, *keys_, *made->trace, options));
-  home = std::move(made);
+Result<LabHome*> Playground::home_of(const Cell& cell) {
+  std::unique_ptr<LabHome>& home = homes_[cell.function + "-" + std::to_string(cell.chunk_bytes)];
+  if (home == nullptr) {
+    ASSIGN_OR_RETURN(const FunctionTrace* const trace, trace_of(cell.function));
+    const LabPlaces places{*memory_dir_, *disk_dir_, *keys_, workers_};
+    ASSIGN_OR_RETURN(home, LabHome::make(places, *trace, cell.chunk_bytes, ""));
+  }
   return home.get();
 }
 
-Result<void> Playground::fill(const Home& home, TierStack& stack) {
-  const std::vector<ChunkRequest> chunks = home.snapshot->touched_chunks();
-  if (stack.local() != nullptr) {
-    Progress progress;
-    ASSIGN_OR_RETURN(const WarmReport warmed, warm(stack, chunks, progress));
-    if (warmed.not_kept == 0) return {};
-    return fail(ErrorCode::kExhausted, home.cache_path + " does not hold the chunks");
+Result<LabZone*> Playground::zone_of(const Cell& cell) {
+  if (cell.tier != LabTier::kZone && cell.tier != LabTier::kEmptyFleet) return nullptr;
+  if (zone_ == nullptr) {
+    ASSIGN_OR_RETURN(zone_, LabZone::start());
   }
-  for (const ChunkRequest& chunk : chunks) TRY(fetch_and_wait(stack.top(), chunk));
-  return {};
+  return zone_.get();
 }
 
-Result<TierStack*> Playground::stack_of(Home& home, const Cell& cell, uint64_t seed) {
-  TierOptions options;
-  options.seed = seed;
-  if (cell.tier == LabTier::kMemory) {
-    if (home.memory == nullptr) {
-      options.memory.bytes_max = kMemoryBytesMax;
-      ASSIGN_OR_RETURN(home.memory, TierStack::create(*home.store, workers_, options));
-      TRY(fill(home, *home.memory));
-    }
-    return home.memory.get();
-  }
-  home.fresh.reset();  // before another opens the file
-  options.memory.bytes_max = 0;
-  if (cell.tier == LabTier::kOrigin) {
-    options.origin_shape = latency_preset("origin");
-  } else {
-    options.local = LocalTierOptions{};
-    options.local->cache.path = home.cache_path;
-    options.local->cache.bytes_max = kLocalBytesMax;
-    options.local->verify_always = cell.without == Without::kPageVerify;
-    if (!home.local_filled) {
-      ASSIGN_OR_RETURN(const auto filling, TierStack::create(*home.store, workers_, options));
-      TRY(fill(home, *filling));
-      home.local_filled = true;
-    }
-  }
-  ASSIGN_OR_RETURN(home.fresh, TierStack::create(*home.store, workers_, options));
-  return home.fresh.get();
-}
-
-Result<StudyServer*> Playground::study_of(const Cell& cell, const Home& home, uint64_t clone) {
-  const StudyFileOptions file = study_options(cell);
-  std::string name = cell.function + "-" + axis_value(cell, "storage");
-  if (file.chunk_bytes > 0) name += "-" + std::to_string(file.chunk_bytes);
-  name += "-" + std::to_string(clone);
-  std::unique_ptr<StudyServer>& server = studies_[name];
-  if (server == nullptr) {
-    const StudyServerOptions options{.image_path = home.snapshot->plain_path(),
-                                     .working_path = disk_dir_->file("study-" + name),
-                                     .file = file};
-    ASSIGN_OR_RETURN(StudyServer made, StudyServer::make(options, home.trace->recorded));
-    server = std::make_unique<StudyServer>(std::move(made));
-  }
-  return server.get();
-}
-
-ReplayVmmOptions Playground::vmm_of(const Cell& cell, const Home& home, uint64_t clone) const {
-  ReplayVmmOptions options = home.snapshot->vmm();
-  options.socket_path = memory_dir_->file("vmm" + std::to_string(clone));
-  if (cell.input == LabInput::kOther) options.touching.trace = *home.trace->other;
-  return options;
-}
-
-Result<Playground::CloneFigure> Playground::resume_by_kernel(const Cell& cell, const Home& home,
-                                                             uint64_t clone) const {
-  ReplayVmmOptions options = vmm_of(cell, home, clone);
-  options.backing =
-      cell.technique == Technique::kPresent ? ReplayBacking::kPresent : ReplayBacking::kPrivateFile;
-  ASSIGN_OR_RETURN(const auto vmm, ReplayVmm::start(options));
-  CloneFigure figure;
-  ASSIGN_OR_RETURN(figure.report, report_of(*vmm));
-  return figure;
-}
-
-Result<Playground::CloneFigure> Playground::resume_by_study(const Cell& cell, const Home& home,
-                                                            StudyServer& study, uint64_t seed,
-                                                            uint64_t clone) const {
-  ASSIGN_OR_RETURN(ConnectedVmm vmm,
-                   connect_vmm(vmm_of(cell, home, clone), home.snapshot->bytes()));
-  StudyServer::Way way;
-  way.reap = cell.technique == Technique::kStudyReap;
-  way.seed = seed + clone;
-  if (cell.tier == LabTier::kOrigin) way.shape = latency_preset("origin");
-  CloneFigure figure;
-  ASSIGN_OR_RETURN(figure.study, study.serve(vmm, way));
-  ASSIGN_OR_RETURN(figure.report, report_of(*vmm.process));
-  return figure;
-}
-
-Result<Playground::CloneFigure> Playground::resume_by_session(const Cell& cell, const Home& home,
-                                                              TierStack& stack, uint64_t clone) {
-  const bool hot = cell.technique == Technique::kHot && cell.without != Without::kLayout;
-  ASSIGN_OR_RETURN(ConnectedVmm vmm,
-                   connect_vmm(vmm_of(cell, home, clone), home.snapshot->bytes()));
-  ASSIGN_OR_RETURN(const auto session,
-                   Session::start(home.snapshot->image(hot ? Layout::kHot : Layout::kLinear),
-                                  stack.top(), workers_, std::move(vmm.handshake),
-                                  std::move(vmm.peer), session_options(cell), [] {}));
-  CloneFigure figure;
-  Result<ReplayVmmReport> report = report_of(*vmm.process);
-  session->stop();
-  figure.session = session->summary();
-  if (!report) {
-    return fail(std::move(report).error().with_context("session: " + figure.session.error));
-  }
-  figure.report = *report;
-  return figure;
-}
-
-Result<Playground::CloneFigure> Playground::resume_clone(const Cell& cell, Home& home,
-                                                         TierStack* stack, StudyServer* study,
-                                                         uint64_t seed, uint64_t clone) {
-  if (stack != nullptr) return resume_by_session(cell, home, *stack, clone);
-  if (study != nullptr) return resume_by_study(cell, home, *study, seed, clone);
-  return resume_by_kernel(cell, home, clone);
+Result<std::unique_ptr<ResumeWay>> Playground::way_of(const WayContext& context,
+                                                      const LabHome& home, TierStack* stack) {
+  const Cell& cell = context.cell;
+  if (is_kernels(cell.technique)) return make_kernel_way(context);
+  if (!is_ours(cell.technique)) return make_study_way(context, studies_, disk_dir_->file("study-"));
+  if (cell.frontend == LabFrontend::kUffd) return make_session_way(context, *stack, workers_);
+  const std::string mountpoint = memory_dir_->file("mount");
+  TRY(make_directories(mountpoint));
+  return make_mount_way(context, *stack, home.catalog(), *keys_, mountpoint);
 }
 
 Result<Measurement> Playground::measure(const Cell& cell, uint64_t seed) {
-  ASSIGN_OR_RETURN(Home* const home, home_of(cell));
-  TierStack* stack = nullptr;
-  std::vector<StudyServer*> studies(cell.parallel, nullptr);
-  if (is_ours(cell.technique)) {
-    ASSIGN_OR_RETURN(stack, stack_of(*home, cell, seed));
-  } else if (!is_kernels(cell.technique)) {
-    for (uint64_t i = 0; i < cell.parallel; ++i) {
-      ASSIGN_OR_RETURN(studies[i], study_of(cell, *home, i));
-    }
-  } else if (cell.technique != Technique::kPresent) {
-    const bool cached = cell.technique == Technique::kMappingCached;
-    const std::string& path = home->snapshot->plain_path();
-    TRY(cached ? read_into_page_cache(path) : drop_page_cache(path));
-  }
-  const uint64_t misses_before = stack != nullptr ? stack->origin().counters().requests.load() : 0;
-  const uint64_t bytes_before = stack != nullptr ? stack->origin().counters().bytes.load() : 0;
-  const double cpu_before = cpu_ms();
-
-  std::vector<std::optional<Result<CloneFigure>>> figures(cell.parallel);
-  const auto resume = [&](uint64_t i) {
-    figures[i].emplace(resume_clone(cell, *home, stack, studies[i], seed, i));
+  const auto in_cell = [&cell](Error error) {
+    return fail(std::move(error).with_context(cell.key()));
   };
-  std::vector<std::thread> others;
-  for (uint64_t i = 1; i < cell.parallel; ++i) others.emplace_back(resume, i);
-  resume(0);
-  for (std::thread& other : others) other.join();
+  ASSIGN_OR_RETURN(LabHome* const home, home_of(cell));
+  ASSIGN_OR_RETURN(const auto snapshots, home->snapshots_of(cell));
+  TierStack* stack = nullptr;
+  if (is_ours(cell.technique)) {
+    ASSIGN_OR_RETURN(LabZone* const zone, zone_of(cell));
+    ASSIGN_OR_RETURN(stack, home->stack_of(cell, snapshots, zone, seed));
+  }
+  const ReplayGuests guests(snapshots, cell.input, memory_dir_->file("vmm"));
+  ASSIGN_OR_RETURN(const auto way, way_of({cell, snapshots, guests, seed}, *home, stack));
 
   Measurement measurement;
   measurement.cell = cell;
   measurement.seed = seed;
-  measurement.cpu_ms = cpu_ms() - cpu_before;
-  for (uint64_t i = 0; i < cell.parallel; ++i) {
-    if (!*figures[i]) return fail(std::move(*figures[i]).error().with_context(cell.key()));
-    (*figures[i])->add_to(measurement);
+  const uint64_t requests_before =
+      stack != nullptr ? stack->origin().counters().requests.load() : 0;
+  const double cpu_before = cpu_ms();
+  if (auto resumed = resume_all(*way, cell.parallel, measurement); !resumed) {
+    return in_cell(std::move(resumed).error());
   }
+  measurement.cpu_ms = cpu_ms() - cpu_before;
+  way->add_costs(measurement);
   if (stack != nullptr) {
-    measurement.origin_bytes += stack->origin().counters().bytes - bytes_before;
-    const bool asked_origin = stack->origin().counters().requests != misses_before;
-    if (cell.tier != LabTier::kOrigin && asked_origin) {
-      return fail(ErrorCode::kUnavailable, cell.key() + ": asked the origin for what its tier has");
+    if (auto kept = check_tier(cell, *stack, requests_before); !kept) {
+      return in_cell(std::move(kept).error());
     }
   }
   if (measurement.pages_checked == 0) {
-    return fail(ErrorCode::kInvalid, cell.key() + ": no page was compared with the oracle");
+    return in_cell({ErrorCode::kInvalid, "no page was compared with the oracle"});
   }
   return measurement;
 }

@@ -12,13 +12,12 @@
 #include "thaw/base/result.h"
 #include "thaw/base/worker_pool.h"
 #include "thaw/crypto/file_key_provider.h"
-#include "thaw/lab/function_snapshot.h"
 #include "thaw/lab/function_trace.h"
+#include "thaw/lab/lab_home.h"
+#include "thaw/lab/lab_zone.h"
 #include "thaw/lab/measurement.h"
+#include "thaw/lab/resume_way.h"
 #include "thaw/lab/scratch_dir.h"
-#include "thaw/lab/study_server.h"
-#include "thaw/store/dir_store.h"
-#include "thaw/tier/stack.h"
 
 namespace thaw {
 
@@ -28,7 +27,7 @@ struct PlaygroundOptions {
   std::string disk_parent;  // for what is read from a disk; a file system with direct I/O
 };
 
-/// Belongs to one thread.
+/// Belongs to one thread, which lives as long: servers of the lab's zone end with it.
 class Playground {
  public:
   static Result<std::unique_ptr<Playground>> make(const PlaygroundOptions& options);
@@ -42,34 +41,23 @@ class Playground {
   Result<Measurement> measure(const Cell& cell, uint64_t seed);
 
  private:
-  struct Home;  // a function's snapshot with chunks of one size
-  struct CloneFigure;
-
   explicit Playground(PlaygroundOptions options);
 
   Result<const FunctionTrace*> trace_of(const std::string& function);
-  Result<Home*> home_of(const Cell& cell);
-  Result<TierStack*> stack_of(Home& home, const Cell& cell, uint64_t seed);
-  static Result<void> fill(const Home& home, TierStack& stack);
-  Result<StudyServer*> study_of(const Cell& cell, const Home& home, uint64_t clone);
-
-  ReplayVmmOptions vmm_of(const Cell& cell, const Home& home, uint64_t clone) const;
-  Result<CloneFigure> resume_clone(const Cell& cell, Home& home, TierStack* stack,
-                                   StudyServer* study, uint64_t seed, uint64_t clone);
-  Result<CloneFigure> resume_by_kernel(const Cell& cell, const Home& home, uint64_t clone) const;
-  Result<CloneFigure> resume_by_study(const Cell& cell, const Home& home, StudyServer& study,
-                                      uint64_t seed, uint64_t clone) const;
-  Result<CloneFigure> resume_by_session(const Cell& cell, const Home& home, TierStack& stack,
-                                        uint64_t clone);
+  Result<LabHome*> home_of(const Cell& cell);
+  Result<LabZone*> zone_of(const Cell& cell);
+  Result<std::unique_ptr<ResumeWay>> way_of(const WayContext& context, const LabHome& home,
+                                            TierStack* stack);
 
   const PlaygroundOptions options_;
   std::unique_ptr<ScratchDir> memory_dir_;
   std::unique_ptr<ScratchDir> disk_dir_;
   std::unique_ptr<FileKeyProvider> keys_;
   WorkerPool workers_;
+  std::unique_ptr<LabZone> zone_;
   std::map<std::string, FunctionTrace> traces_;  // by function
-  std::map<std::string, std::unique_ptr<Home>> homes_;
-  std::map<std::string, std::unique_ptr<StudyServer>> studies_;
+  std::map<std::string, std::unique_ptr<LabHome>> homes_;
+  StudyServers studies_;
 };
 
 }  // namespace thaw

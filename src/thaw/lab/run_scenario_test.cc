@@ -14,8 +14,10 @@
 
 #include "thaw/base/bytes.h"
 #include "thaw/lab/results_file.h"
+#include "thaw/mount/mountpoint.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/testing/temp_dir.h"
+#include "thaw/zone/memcached_process.h"
 
 namespace thaw {
 namespace {
@@ -64,7 +66,7 @@ TEST_F(RunScenarioTest, EveryTechniqueOverEveryStorageGivesTheRightPages) {
   const Scenario all = scenario(R"(
     storage = ["plain", "encrypted", "chunked", "chunked_encrypted"]
     technique = ["present", "mapping", "mapping_cached", "study_on_demand", "study_reap",
-                 "on_demand", "reap", "faasnap", "chunks", "hot"]
+                 "study_faasnap", "on_demand", "reap", "faasnap", "chunks", "hot"]
     tier = ["memory", "local"]
     chunk_bytes = [65536]
     input = ["same", "other"]
@@ -107,6 +109,103 @@ TEST_F(RunScenarioTest, TheOriginTheAblationAndSeveralAtOnceRun) {
     EXPECT_EQ(each.resume_ms.size(), each.cell.parallel);
     EXPECT_GE(each.pages_checked, 200 * each.cell.parallel);
     EXPECT_EQ(each.origin_bytes > 0, each.cell.tier == LabTier::kOrigin) << each.cell.key();
+  }
+}
+
+TEST_F(RunScenarioTest, DiffsAndDifferentSnapshotsAreRightPageByPage) {
+  const Scenario some = scenario(R"(
+    storage = ["plain", "encrypted", "chunked_encrypted"]
+    technique = ["mapping", "study_on_demand", "study_reap", "study_faasnap", "on_demand", "reap",
+                 "faasnap", "chunks", "hot"]
+    chunk_bytes = [65536]
+    snapshot = ["full", "diff"]
+    clones = ["same", "different"]
+    parallel = [3]
+    input = ["same", "other"]
+  )");
+  const auto report = run_scenario(some, options("out"), progress_);
+  ASSERT_TRUE(report) << report.error().message;
+  const Results results = *read_results(dir_.file("out"));
+  size_t diffs = 0, different = 0;
+  for (const Measurement& each : results.measurements) {
+    diffs += each.cell.snapshot == LabSnapshot::kDiff ? 1 : 0;
+    different += each.cell.clones == LabClones::kDifferent ? 1 : 0;
+    EXPECT_GE(each.pages_checked, 200 * each.cell.parallel);
+    EXPECT_EQ(each.private_mib.size(), each.cell.parallel);
+    EXPECT_EQ(each.touch_ns.size(), kTouchPercents.size());
+  }
+  EXPECT_GT(diffs, 0U);
+  EXPECT_GT(different, 0U);
+}
+
+TEST_F(RunScenarioTest, StagesAndBytesAreCountedWhereTheyAre) {
+  const Scenario some = scenario(R"(
+    storage = ["plain", "chunked_encrypted"]
+    technique = ["study_reap", "on_demand", "hot"]
+    tier = ["memory", "local", "origin"]
+    chunk_bytes = [65536]
+  )");
+  const auto report = run_scenario(some, options("out"), progress_);
+  ASSERT_TRUE(report) << report.error().message;
+  const Results results = *read_results(dir_.file("out"));
+  for (const Measurement& each : results.measurements) {
+    const Cell& cell = each.cell;
+    const std::string key = cell.key();
+    EXPECT_GT(each.install_ns, 0U) << key;
+    EXPECT_EQ(each.memory_bytes > 0, cell.tier == LabTier::kMemory) << key;
+    EXPECT_EQ(each.local_bytes > 0, cell.tier == LabTier::kLocal) << key;
+    EXPECT_EQ(each.origin_bytes > 0, cell.tier == LabTier::kOrigin) << key;
+    EXPECT_EQ(each.zone_bytes, 0U) << key;
+    EXPECT_EQ(each.decrypt_ns > 0, cell.storage == LabStorage::kChunkedEncrypted) << key;
+    if (cell.storage == LabStorage::kPlain || cell.tier == LabTier::kMemory) {
+      EXPECT_EQ(each.verify_ns, 0U) << key;
+    } else {
+      EXPECT_GT(each.verify_ns, 0U) << key;
+    }
+  }
+}
+
+TEST_F(RunScenarioTest, AZoneServesAndAnEmptyFleetFillsIt) {
+  if (const std::string missing = MemcachedProcess::unavailable(); !missing.empty()) {
+    GTEST_SKIP() << missing;
+  }
+  const Scenario some = scenario(R"(
+    storage = ["chunked_encrypted"]
+    technique = ["study_reap", "chunks", "hot"]
+    tier = ["zone", "empty_fleet"]
+    chunk_bytes = [65536]
+  )");
+  const auto report = run_scenario(some, options("out"), progress_);
+  ASSERT_TRUE(report) << report.error().message;
+  const Results results = *read_results(dir_.file("out"));
+  for (const Measurement& each : results.measurements) {
+    const std::string key = each.cell.key();
+    EXPECT_EQ(each.zone_bytes > 0, each.cell.tier == LabTier::kZone) << key;
+    EXPECT_EQ(each.origin_bytes > 0, each.cell.tier == LabTier::kEmptyFleet) << key;
+    EXPECT_GE(each.pages_checked, 200U) << key;
+  }
+}
+
+TEST_F(RunScenarioTest, TheMountServesMappings) {
+  if (const Result<void> usable = check_fuse_device(); !usable) {
+    GTEST_SKIP() << usable.error().message;
+  }
+  const Scenario some = scenario(R"(
+    storage = ["chunked_encrypted"]
+    technique = ["on_demand", "faasnap"]
+    tier = ["memory", "local"]
+    frontend = ["mount"]
+    snapshot = ["full", "diff"]
+    parallel = [1, 2]
+    chunk_bytes = [65536]
+  )");
+  const auto report = run_scenario(some, options("out"), progress_);
+  ASSERT_TRUE(report) << report.error().message;
+  const Results results = *read_results(dir_.file("out"));
+  EXPECT_EQ(results.measurements.size(), 3 * 16U);
+  for (const Measurement& each : results.measurements) {
+    EXPECT_GT(each.requests, 0U) << each.cell.key();
+    EXPECT_GE(each.pages_checked, 200U) << each.cell.key();
   }
 }
 

@@ -33,6 +33,15 @@ struct StudyCost {
   uint64_t fetch_ns = 0;
   uint64_t verify_ns = 0;  // chunks are named by their content
   uint64_t decrypt_ns = 0;
+
+  StudyCost& operator+=(const StudyCost& other) {
+    requests += other.requests;
+    bytes += other.bytes;
+    fetch_ns += other.fetch_ns;
+    verify_ns += other.verify_ns;
+    decrypt_ns += other.decrypt_ns;
+    return *this;
+  }
 };
 
 /// Belongs to one thread.
@@ -53,6 +62,7 @@ class StudyFile {
   Result<void> read(uint64_t page, MutableByteSpan out);
 
   const StudyCost& cost() const { return cost_; }
+  uint64_t bytes() const { return bytes_; }
 
  private:
   StudyFile(std::string path, const StudyFileOptions& options)

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// StudyServer: the page server of the study and the baseline of thaw's own benches: one thread,
-// which installs what was recorded before the guest runs (REAP as published, Ustiugov et al.,
-// ASPLOS 2021), or nothing, and then one page for each fault. Where its bytes come from is the
-// file's matter (lab/study_file.h): over a plain file it is the plain REAP that everything is
-// compared with.
+// StudyServer: the page server of the study and the baseline of thaw's own benches. One thread
+// installs one page for each fault; what was recorded is loaded before the guest runs, on that
+// thread (REAP as published, Ustiugov et al., ASPLOS 2021), or by a second one while it runs
+// (FaaSnap's loader, Ao et al., EuroSys 2022; a page server installs where the published VMM maps),
+// or not at all. Where its bytes come from is the file's matter (lab/study_file.h): over a plain
+// file it is the plain REAP that everything is compared with.
 //
-// Given every advantage: recorded pages stand in order of address in a compact file, so that
-// neighbours are one install; the list of pages is in memory already; so is the buffer, with its
-// pages present.
+// Given every advantage: what is loaded ahead stands in a compact file in the order of loading, so
+// that neighbours are one install; the list of pages is in memory already; so is the buffer, with
+// its pages present.
 #pragma once
 
+#include <atomic>
+#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,21 +23,25 @@
 #include "thaw/base/result.h"
 #include "thaw/base/units.h"
 #include "thaw/image/page_trace.h"
-#include "thaw/lab/study_file.h"
-#include "thaw/lab/vmm_connection.h"
+#include "thaw/lab/study_image.h"
+#include "thaw/resume/session.h"
+#include "thaw/resume/vmm_handshake.h"
 
 namespace thaw {
 
+/// What the server loads that no fault has asked for.
+enum class StudyAhead { kNothing, kReap, kFaasnap };
+
 struct StudyServerOptions {
-  std::string image_path;    // the plain memory image, on a disk
+  MemoryLayers memory;       // plain, on a disk
   std::string working_path;  // files are made beside this name
   StudyFileOptions file;
 };
 
 /// How a resume was served.
 struct StudyRun {
-  StudyCost image;    // pages that were not recorded
-  StudyCost compact;  // the recorded ones
+  StudyCost image;    // what faults asked for
+  StudyCost compact;  // what was loaded ahead
   uint64_t install_ns = 0;
   uint64_t faults = 0;
 };
@@ -45,29 +53,34 @@ class StudyServer {
   static Result<StudyServer> make(const StudyServerOptions& options, const PageTrace& recorded);
 
   struct Way {
-    bool reap = true;  // else on demand
+    StudyAhead ahead = StudyAhead::kReap;
     std::optional<LatencyShape> shape;
     uint64_t seed = 1;
   };
   /// Serves a VMM with one region until it has ended. Nothing comes from the page cache.
-  Result<StudyRun> serve(ConnectedVmm& vmm, const Way& way);
+  Result<StudyRun> serve(const Handshake& vmm, const VmmPeer& peer, const Way& way);
 
-  uint64_t pages() const { return buffer_.size() / kPageBytes; }
+  /// That REAP installs.
+  uint64_t pages() const;
 
  private:
-  StudyServer(StudyFile image, StudyFile compact, std::vector<PageRun> runs, AlignedBuffer buffer)
-      : image_(std::move(image)),
-        compact_(std::move(compact)),
-        runs_(std::move(runs)),
-        buffer_(std::move(buffer)) {}
+  /// What a technique loads ahead.
+  struct LoadingSet {
+    std::vector<PageRuns> groups;
+    StudyFile file;        // their pages in this order
+    AlignedBuffer buffer;  // room for the largest group
+  };
 
-  Result<void> install_recorded(const ConnectedVmm& vmm, StudyRun& run);
-  Result<void> serve_faults(ConnectedVmm& vmm, StudyRun& run);
+  explicit StudyServer(StudyImage image) : image_(std::move(image)) {}
 
-  StudyFile image_;
-  StudyFile compact_;
-  std::vector<PageRun> runs_;  // ascending; they stand in the compact file in this order
-  AlignedBuffer buffer_;
+  static Result<LoadingSet> make_set(std::vector<PageRuns> groups, ByteSpan memory,
+                                     const std::string& path, const StudyFileOptions& options);
+  static Result<void> load(LoadingSet& set, const Handshake& vmm, uint64_t& install_ns,
+                           const std::atomic<bool>& stop);
+  Result<void> serve_faults(const Handshake& vmm, const VmmPeer& peer, StudyRun& run);
+
+  StudyImage image_;
+  std::map<StudyAhead, LoadingSet> sets_;
   AlignedBuffer one_{kPageBytes};
 };
 

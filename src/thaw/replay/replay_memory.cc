@@ -107,17 +107,26 @@ Result<void> ReplayMemory::map_unserved(const ReplayVmmOptions& options) {
     }
     if (options.backing == ReplayBacking::kPrivateFile) {
       TRY(add_region(region, MAP_PRIVATE | MAP_NORESERVE, file.get()));
+      if (!options.overlay_path.empty())
+        TRY(map_overlay(regions_.size() - 1, options.overlay_path));
       continue;
     }
     TRY(add_region(region, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1));
     ASSIGN_OR_RETURN(const std::vector<DataExtent> extents, data_extents(file.get(), bytes, path));
-    TRY(map_data_over(regions_.size() - 1, file.get(), extents));
+    TRY(map_data_over(regions_.size() - 1, file.get(), extents, kRegionGapBytes));
   }
   return {};
 }
 
+Result<void> ReplayMemory::map_overlay(size_t region, const std::string& path) {
+  ASSIGN_OR_RETURN(const Fd file, open_file(path, O_RDWR));
+  ASSIGN_OR_RETURN(const uint64_t bytes, file_size(file.get(), path));
+  ASSIGN_OR_RETURN(const std::vector<DataExtent> extents, data_extents(file.get(), bytes, path));
+  return map_data_over(region, file.get(), extents, 0);
+}
+
 Result<void> ReplayMemory::map_data_over(size_t region, int file,
-                                         std::span<const DataExtent> extents) {
+                                         std::span<const DataExtent> extents, uint64_t gap_bytes) {
   const ReplayRegion& place = layout_->regions()[region];
   const uint64_t place_end = place.offset + place.bytes;
   for (size_t i = 0; i < extents.size();) {
@@ -126,7 +135,7 @@ Result<void> ReplayMemory::map_data_over(size_t region, int file,
     do {
       end = extents[i].offset + extents[i].bytes;
       ++i;
-    } while (i < extents.size() && extents[i].offset <= end + kRegionGapBytes);
+    } while (i < extents.size() && extents[i].offset <= end + gap_bytes);
     end = std::min(pages_for(end) * kPageBytes, place_end);
     if (begin >= end) continue;
     // SAFETY: inside this region's own mapping, of which it replaces a part.

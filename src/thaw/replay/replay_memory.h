@@ -66,7 +66,9 @@ class ReplayMemory {
 
   Result<void> map_served(const ReplayVmmOptions& options);
   Result<void> map_unserved(const ReplayVmmOptions& options);
-  Result<void> map_data_over(size_t region, int file, std::span<const DataExtent> extents);
+  Result<void> map_data_over(size_t region, int file, std::span<const DataExtent> extents,
+                             uint64_t gap_bytes);
+  Result<void> map_overlay(size_t region, const std::string& path);
   Result<void> add_region(const ReplayRegion& region, int flags, int file);
 
   const GuestLayout* layout_;  // outlives this

@@ -113,11 +113,14 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ReplayTouching, order, trace, re
                                                 write_percent, every_page, seed, threads, cores,
                                                 check)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ReplayMapChange, kind, after_touches, page, count)
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(
-    ReplayVmmOptions, socket_path, image_path, backing, mapped_path, loading_set, regions,
-    page_bytes, hugetlb, event_remove, thread_id, handshake, touching, changes, random_removes,
-    random_remove_pages_max, sigkill_after, exit_after, close_socket_after, stall_after, stall_ms,
-    hold_before_touching, hold_before_check, hold_before_exit, wait_for_peer_close)
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE_WITH_DEFAULT(ReplayVmmOptions, socket_path, image_path, backing,
+                                                mapped_path, overlay_path, loading_set, regions,
+                                                page_bytes, hugetlb, event_remove, thread_id,
+                                                handshake, touching, changes, random_removes,
+                                                random_remove_pages_max, sigkill_after, exit_after,
+                                                close_socket_after, stall_after, stall_ms,
+                                                hold_before_touching, hold_before_check,
+                                                hold_before_exit, wait_for_peer_close)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(LatencySummary, count, mean_ns, p50_ns, p90_ns, p99_ns, p999_ns,
                                    max_ns)
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(PageMismatch, page, offset, expected, got, history)

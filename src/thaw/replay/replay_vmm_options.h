@@ -130,6 +130,9 @@ struct ReplayVmmOptions {
   /// different files if the page cache is to be cold, because all of the image is mapped and read
   /// to compare with it.
   std::string mapped_path;
+  /// For kPrivateFile: a second file whose data is mapped over the first, as a VMM maps a diff over
+  /// what it is a diff of; page by page, without the pages between.
+  std::string overlay_path;
   /// For kRegions: pieces of the file in the order in which they are to be loaded.
   std::vector<ReplayRegion> loading_set;
   std::vector<ReplayRegion> regions;

@@ -28,12 +28,12 @@
 #include "thaw/resume/page_server.h"
 #include "thaw/s3/served_store_test.h"
 #include "thaw/sys/file_io.h"
-#include "thaw/testing/memcached_process.h"
 #include "thaw/testing/memory_store.h"
 #include "thaw/testing/snapshot_fixture.h"
 #include "thaw/testing/tcp_proxy.h"
 #include "thaw/testing/temp_dir.h"
 #include "thaw/tier/stack.h"
+#include "thaw/zone/memcached_process.h"
 
 namespace thaw {
 

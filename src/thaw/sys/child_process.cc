@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/sys/child_process.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +17,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <span>
 
 #include "thaw/sys/file_io.h"
 #include "thaw/sys/pipe.h"
@@ -219,6 +223,29 @@ std::string find_program(const std::string& name) {
     begin = end + 1;
   }
   return {};
+}
+
+bool accepts_connections(uint16_t port) {
+  const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  // SAFETY: the sockets API takes every address as sockaddr.
+  return socket &&
+         ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+std::string tail_of_file(const std::string& path, size_t bytes_max) {
+  const auto fd = open_file(path, O_RDONLY);
+  if (!fd) return {};
+  const auto size = file_size(fd->get(), path);
+  if (!size) return {};
+  const uint64_t offset = *size > bytes_max ? *size - bytes_max : 0;
+  std::string text(static_cast<size_t>(*size - offset), '\0');
+  const auto got = read_some_at(fd->get(), offset, std::as_writable_bytes(std::span(text)), path);
+  text.resize(got.value_or(0));
+  return text;
 }
 
 }  // namespace thaw

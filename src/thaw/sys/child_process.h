@@ -10,6 +10,8 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -90,5 +92,11 @@ class ChildProcess {
 
 /// The program's path by PATH and the folders of administrators; empty if there is none.
 std::string find_program(const std::string& name);
+
+/// True if somebody accepts connections at the port of 127.0.0.1.
+bool accepts_connections(uint16_t port);
+
+/// The last `bytes_max` bytes of the file, for messages.
+std::string tail_of_file(const std::string& path, size_t bytes_max = 2000);
 
 }  // namespace thaw

@@ -72,24 +72,4 @@ Result<uint16_t> free_port() {
   return ntohs(address.sin_port);
 }
 
-bool accepts_connections(uint16_t port) {
-  const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  const sockaddr_in address = loopback(port);
-  // SAFETY: as above.
-  return socket &&
-         ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
-
-std::string tail_of_file(const std::string& path, size_t bytes_max) {
-  const auto fd = open_file(path, O_RDONLY);
-  if (!fd) return {};
-  const auto size = file_size(fd->get(), path);
-  if (!size) return {};
-  const uint64_t offset = *size > bytes_max ? *size - bytes_max : 0;
-  std::string text(static_cast<size_t>(*size - offset), '\0');
-  const auto got = read_some_at(fd->get(), offset, std::as_writable_bytes(std::span(text)), path);
-  text.resize(got.value_or(0));
-  return text;
-}
-
 }  // namespace thaw

@@ -22,10 +22,4 @@ Result<std::string> run_program(const std::vector<std::string>& argv,
 /// does: whoever starts a server on it tries again with another.
 Result<uint16_t> free_port();
 
-/// True if somebody accepts connections at the port of 127.0.0.1.
-bool accepts_connections(uint16_t port);
-
-/// The last `bytes_max` bytes of the file, for messages.
-std::string tail_of_file(const std::string& path, size_t bytes_max = 2000);
-
 }  // namespace thaw

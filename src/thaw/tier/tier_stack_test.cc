@@ -12,13 +12,13 @@
 #include <vector>
 
 #include "thaw/testing/faulty_store.h"
-#include "thaw/testing/memcached_process.h"
 #include "thaw/testing/memory_store.h"
 #include "thaw/testing/snapshot_fixture.h"
 #include "thaw/testing/temp_dir.h"
 #include "thaw/tier/page_reader.h"
 #include "thaw/tier/stack.h"
 #include "thaw/tier/warm.h"
+#include "thaw/zone/memcached_process.h"
 
 namespace thaw {
 namespace {

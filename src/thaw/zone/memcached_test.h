@@ -19,7 +19,7 @@
 #include "thaw/base/check.h"
 #include "thaw/net/socket_address.h"
 #include "thaw/sys/fd.h"
-#include "thaw/testing/memcached_process.h"
+#include "thaw/zone/memcached_process.h"
 
 namespace thaw {
 

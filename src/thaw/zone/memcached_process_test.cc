@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/testing/memcached_process.h"
+#include "thaw/zone/memcached_process.h"
 
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
 
 #include "thaw/testing/loopback_peer_test.h"
+#include "thaw/testing/temp_dir.h"
 #include "thaw/testing/test_certificate.h"
 
 namespace thaw {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// MemcachedProcess: a stock memcached on loopback for tests, to be stopped, killed, frozen and
-// started again at its port.
+// MemcachedProcess: a stock memcached on loopback for tests and the lab, to be stopped, killed,
+// frozen and started again at its port.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,7 @@
 #include <vector>
 
 #include "thaw/base/result.h"
-#include "thaw/testing/child_process.h"
-#include "thaw/testing/temp_dir.h"
+#include "thaw/sys/child_process.h"
 
 namespace thaw {
 
@@ -39,6 +38,9 @@ class MemcachedProcess {
   /// Returns when it accepts connections. kUnsupported with unavailable()'s reason; kUnavailable
   /// with its log if it does not start.
   static Result<std::unique_ptr<MemcachedProcess>> start(MemcachedOptions options = {});
+  ~MemcachedProcess();
+  MemcachedProcess(const MemcachedProcess&) = delete;
+  MemcachedProcess& operator=(const MemcachedProcess&) = delete;
 
   uint16_t port() const { return port_; }
   /// "127.0.0.1:PORT".
@@ -61,8 +63,10 @@ class MemcachedProcess {
   explicit MemcachedProcess(MemcachedOptions options) : options_(std::move(options)) {}
   Result<void> launch();
 
+  std::string file(const char* name) const { return directory_ + "/" + name; }
+
   MemcachedOptions options_;
-  TempDir directory_;
+  std::string directory_;  // of its port and its log
   uint16_t port_ = 0;
   std::unique_ptr<ChildProcess> child_;
 };

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/testing/memcached_process.h"
+#include "thaw/zone/memcached_process.h"
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -48,12 +51,22 @@ Result<std::unique_ptr<MemcachedProcess>> MemcachedProcess::start(MemcachedOptio
     return fail(ErrorCode::kUnsupported, std::move(reason));
   }
   std::unique_ptr<MemcachedProcess> started(new MemcachedProcess(std::move(options)));
+  started->directory_ = std::filesystem::temp_directory_path() / "thaw-memcached-XXXXXX";
+  if (::mkdtemp(started->directory_.data()) == nullptr) {
+    return fail_errno("cannot make the directory " + started->directory_, errno);
+  }
   TRY(started->launch());
   return started;
 }
 
+MemcachedProcess::~MemcachedProcess() {
+  child_.reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
 Result<void> MemcachedProcess::launch() {
-  const std::string port_file = directory_.file("port");
+  const std::string port_file = file("port");
   std::remove(port_file.c_str());
   const uint16_t wanted = port_ != 0 ? port_ : options_.port;
   // -1 is any free port, which memcached writes to the file.
@@ -64,7 +77,7 @@ Result<void> MemcachedProcess::launch() {
                               "-c", std::to_string(options_.connections_max), "-I",
                               std::to_string(options_.item_mib_max) + "m"},
                      .environment = {"MEMCACHED_PORT_FILENAME=" + port_file},
-                     .log_path = directory_.file("log")};
+                     .log_path = file("log")};
   // As another user it would outlive us: a change of the user cancels the kernel's watch on us.
   if (::getuid() == 0) child.argv.insert(child.argv.end(), {"-u", "root"});
   if (!options_.certificate_file.empty()) {
@@ -99,6 +112,6 @@ Result<void> MemcachedProcess::restart() {
   return launch();
 }
 
-std::string MemcachedProcess::log() const { return tail_of_file(directory_.file("log")); }
+std::string MemcachedProcess::log() const { return tail_of_file(file("log")); }
 
 }  // namespace thaw
