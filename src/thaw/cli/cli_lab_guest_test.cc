@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "thaw/cli/cli_test.h"
-#include "thaw/cli/guest_driver.h"
+#include "thaw/lab/guest_driver.h"
 
 namespace thaw {
 namespace {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // GuestDriver: `thaw-qemu`, the program that builds guest images and runs real guests, as a child
-// whose results are read line by line.
+// whose results are read one by one.
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -12,6 +14,8 @@
 
 #include "thaw/base/progress.h"
 #include "thaw/base/result.h"
+#include "thaw/sys/child_process.h"
+#include "thaw/sys/fd.h"
 
 namespace thaw {
 
@@ -32,11 +36,54 @@ Result<std::string> text_of_result(const nlohmann::json& result, const char* nam
 Result<uint64_t> count_of_result(const nlohmann::json& result, const char* name);
 Result<double> number_of_result(const nlohmann::json& result, const char* name);
 
+/// A running driver, which takes its guests with it however it ends. Belongs to one thread.
+class GuestDriver {
+ public:
+  /// By what the driver notices that nobody follows it any more.
+  enum class Lifeline {
+    kThread,  // the thread that started it has ended: for the main thread
+    kInput,   // its standard input has: with `--follow-input`, from any thread
+  };
+
+  /// Runs `driver ARGUMENTS --json`; kUnsupported if it cannot be started.
+  static Result<std::unique_ptr<GuestDriver>> start(const std::string& driver,
+                                                    std::vector<std::string> arguments,
+                                                    Lifeline lifeline);
+  /// As stop().
+  ~GuestDriver();
+  GuestDriver(const GuestDriver&) = delete;
+  GuestDriver& operator=(const GuestDriver&) = delete;
+
+  /// Its next result, whenever that comes; false if there is none, and it has ended well.
+  /// kUnavailable with what the driver says failed and what to do; kCorrupt if it says that a page
+  /// or an answer was wrong; kInvalid if it speaks otherwise than this thaw expects; kInterrupted
+  /// once `cancel` is set. After a failure it has ended, as by stop().
+  Result<bool> next(nlohmann::json& result, const std::atomic<bool>* cancel = nullptr);
+  /// Tells it to end, and waits: it ends its guests and takes its unfinished work away.
+  void stop();
+
+  /// A line on its input. kGone if it has ended; next() says how.
+  Result<void> proceed();
+  /// Readable when next() has something to say.
+  int output() const { return child_->output(); }
+
+ private:
+  GuestDriver(std::string name, Fd errors, std::unique_ptr<ChildProcess> child)
+      : name_(std::move(name)), errors_(std::move(errors)), child_(std::move(child)) {}
+
+  Result<bool> read(nlohmann::json& result, const std::atomic<bool>* cancel);
+  Result<bool> end();
+  tl::unexpected<Error> not_understood(const std::string& what) const;
+
+  const std::string name_;
+  const Fd errors_;  // what it prints on standard error
+  const std::unique_ptr<ChildProcess> child_;
+  std::optional<Error> error_;  // why it failed, by its own account
+};
+
 /// Runs `driver ARGUMENTS --json` to its end; each result as it comes, and how many of all it is
-/// into `progress`. kUnavailable with what the driver says failed and what to do; kInvalid if it
-/// speaks otherwise than this thaw expects; kUnsupported if it cannot be started; kInterrupted when
-/// cancelled: then the driver was told, so that it ends its guests and takes its unfinished work
-/// away, and has ended. From the main thread: the driver ends with it.
+/// into `progress`. Fails as GuestDriver::next() does. From the main thread: the driver ends with
+/// it.
 using OnResult = std::function<Result<void>(const nlohmann::json&)>;
 Result<void> run_guest_driver(const std::string& driver, std::vector<std::string> arguments,
                               Progress& progress, const OnResult& on_result);

@@ -18,7 +18,7 @@ namespace {
 constexpr uint64_t kImageBytesMax = uint64_t{1} << 36;
 constexpr int kSilenceMsMax = 60'000;
 
-Result<void> install(const ConnectedVmm& vmm, uint64_t page, const std::byte* source,
+Result<void> install(const GreetedVmm& vmm, uint64_t page, const std::byte* source,
                      uint64_t count) {
   const uint64_t address = vmm.handshake.regions[0].address + page * kPageBytes;
   const InstallOutcome outcome = vmm.handshake.uffd.copy(address, source, count * kPageBytes);
@@ -70,7 +70,7 @@ Result<StudyServer> StudyServer::make(const StudyServerOptions& options,
   return StudyServer(std::move(whole), std::move(compact), std::move(runs), std::move(buffer));
 }
 
-Result<StudyRun> StudyServer::serve(ConnectedVmm& vmm, const Way& way) {
+Result<StudyRun> StudyServer::serve(GreetedVmm& vmm, const Way& way) {
   image_.begin(way.shape, way.seed);
   compact_.begin(way.shape, way.seed + 1);
   StudyRun run;
@@ -81,7 +81,7 @@ Result<StudyRun> StudyServer::serve(ConnectedVmm& vmm, const Way& way) {
   return run;
 }
 
-Result<void> StudyServer::install_recorded(const ConnectedVmm& vmm, StudyRun& run) {
+Result<void> StudyServer::install_recorded(const GreetedVmm& vmm, StudyRun& run) {
   TRY(compact_.read(0, buffer_.span()));
   // One clock for all: one for each run would add to what is measured.
   const StageClock clock(run.install_ns);
@@ -93,14 +93,14 @@ Result<void> StudyServer::install_recorded(const ConnectedVmm& vmm, StudyRun& ru
   return {};
 }
 
-Result<void> StudyServer::serve_faults(ConnectedVmm& vmm, StudyRun& run) {
+Result<void> StudyServer::serve_faults(GreetedVmm& vmm, StudyRun& run) {
   const uint64_t base = vmm.handshake.regions[0].address;
   std::array<pollfd, 2> entries{pollfd{vmm.handshake.uffd.fd(), POLLIN, 0},
                                 pollfd{vmm.peer.process.pidfd.get(), POLLIN, 0}};
   while (true) {
     const int ready = ::poll(entries.data(), entries.size(), kSilenceMsMax);
     if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return fail(ErrorCode::kUnavailable, "the replay VMM hangs");
+    if (ready <= 0) return fail(ErrorCode::kUnavailable, "the VMM hangs");
     if (entries[1].revents != 0) return {};
     std::array<UffdEvent, 16> events;
     ASSIGN_OR_RETURN(const size_t count, vmm.handshake.uffd.read_events(events));

@@ -50,7 +50,7 @@ class StudyServer {
     uint64_t seed = 1;
   };
   /// Serves a VMM with one region until it has ended. Nothing comes from the page cache.
-  Result<StudyRun> serve(ConnectedVmm& vmm, const Way& way);
+  Result<StudyRun> serve(GreetedVmm& vmm, const Way& way);
 
   uint64_t pages() const { return buffer_.size() / kPageBytes; }
 
@@ -61,8 +61,8 @@ class StudyServer {
         runs_(std::move(runs)),
         buffer_(std::move(buffer)) {}
 
-  Result<void> install_recorded(const ConnectedVmm& vmm, StudyRun& run);
-  Result<void> serve_faults(ConnectedVmm& vmm, StudyRun& run);
+  Result<void> install_recorded(const GreetedVmm& vmm, StudyRun& run);
+  Result<void> serve_faults(GreetedVmm& vmm, StudyRun& run);
 
   StudyFile image_;
   StudyFile compact_;
