@@ -171,7 +171,7 @@ def sha256_of(path: Path) -> str:
 def _is_running(pid: str) -> bool:
     try:
         os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
+    except (ValueError, OverflowError, ProcessLookupError):
         return False
     except PermissionError:
         pass

@@ -168,7 +168,7 @@ def _compare(guest: LabGuest, pid: int, base: int) -> dict:
     """How many pages were compared, and how many of them hold data. A page that differs, or that
     cannot be had, is a failure that names it."""
     wrong: list[int] = []
-    data_pages = 0
+    pages, data_pages = (guest.memory_mib << 20) // _PAGE, 0
     zero = bytes(_PAGE)
     digest = hashlib.sha256()
     buffer = (ctypes.c_char * _COMPARE_BYTES)()
@@ -196,11 +196,11 @@ def _compare(guest: LabGuest, pid: int, base: int) -> dict:
     if wrong:
         named = ", ".join(map(str, wrong[:_PAGES_NAMED])) + (", ..." * (len(wrong) > _PAGES_NAMED))
         raise Failure(
-            f"{len(wrong)} pages of the guest's memory are wrong: {named}",
+            f"the guest's memory is wrong in {len(wrong)} of {pages} pages: {named}",
             f"whatever served them is broken; they must be as in {guest.memory}",
             corrupt=True,
         )
-    return {"pages_compared": (guest.memory_mib << 20) // _PAGE, "data_pages": data_pages}
+    return {"pages_compared": pages, "data_pages": data_pages}
 
 
 def _ms(begin_ns: int, end_ns: int) -> float:
