@@ -62,7 +62,8 @@ def record(
         )
     output.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names, 1):
-        yield {"number": number, "of": len(names), **_record_function(images, output, guests, name, preload)}
+        recorded = _record_function(images, output, guests, name, preload)
+        yield {"number": number, "of": len(names), **recorded}
 
 
 def table_row(result: dict) -> str:

@@ -54,8 +54,9 @@ Result<void> validate(const QemuVmmOptions& options) {
 }
 
 std::vector<std::string> arguments_of(const QemuVmmOptions& options) {
-  std::vector<std::string> arguments{"measure",     "--follow-input", "--guest",
-                                     options.guest, "--way",          word_of(options.way)};
+  std::vector<std::string> arguments{
+      "measure", "--follow-input",     "--guest",     options.guest,
+      "--way",   word_of(options.way), "--timeout-s", std::to_string(options.timeout.count())};
   for (std::string& word : task_of(options.task)) arguments.push_back(std::move(word));
   const std::array<std::pair<const char*, const std::string*>, 4> given{{
       {"--memory", &options.memory},

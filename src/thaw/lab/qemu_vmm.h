@@ -13,6 +13,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -48,6 +49,9 @@ struct QemuVmmOptions {
   /// The VM's folder, which is made and then keeps QEMU's log; empty: one that goes away. One VM at
   /// a time.
   std::string vm;
+  /// The longest wait for one answer of QEMU or of the guest: far above what the slowest of the
+  /// techniques takes, which fetches thousands of pages one by one from far away.
+  std::chrono::seconds timeout{900};
   /// Set by another thread: wait() and the rest end with kInterrupted. Borrowed.
   const std::atomic<bool>* cancel = nullptr;
 };

@@ -29,7 +29,6 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
-using testing::Not;
 
 constexpr char kHeld[] = "echo '{\"held\": true}'\nread line\n";
 constexpr char kReport[] =
@@ -83,12 +82,14 @@ TEST_F(QemuVmmTest, ReportIsWhatTheDriverPrints) {
   options.task = QemuTask::kCallOther;
   options.memory = "elsewhere";
   options.vm = dir_.file("vm");
+  options.timeout = std::chrono::seconds(5);
   const auto vmm = QemuVmm::start(options);
   ASSERT_TRUE(vmm) << vmm.error().message;
-  EXPECT_EQ(arguments(), "measure --follow-input --guest " + dir_.file("guest") +
-                             " --way present --call other --memory elsewhere --preload lib.so "
-                             "--vm " +
-                             dir_.file("vm") + " --json\n");
+  EXPECT_EQ(arguments(),
+            "measure --follow-input --guest " + dir_.file("guest") +
+                " --way present --timeout-s 5 --call other --memory elsewhere --preload lib.so "
+                "--vm " +
+                dir_.file("vm") + " --json\n");
   ASSERT_TRUE((*vmm)->proceed());
   const auto report = (*vmm)->wait();
   ASSERT_TRUE(report) << report.error().message;
