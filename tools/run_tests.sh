@@ -47,6 +47,12 @@ qemu_tests() {
     THAW_PRELOAD_LIBRARY=$PWD/build/release/vmm/qemu/libthaw_uffd_preload.so \
     THAW_QEMU_IMAGE=$PWD/build/guest-image THAW_QEMU_FULL_IMAGE=$PWD/build/guest-image-full \
     python3 vmm/qemu/test_thaw_qemu.py
+  # The lab's own tests with a real guest of theirs.
+  build/release/thaw lab trace --images build --output build/test-traces --guests build/test-guests \
+    --function hello
+  THAW_LAB_GUESTS=$PWD/build/test-guests \
+    THAW_PRELOAD_LIBRARY=$PWD/build/release/vmm/qemu/libthaw_uffd_preload.so \
+    build/release/src/thaw/lab/thaw_lab_test --gtest_filter='RealQemu*'
 }
 
 reserve_huge_pages

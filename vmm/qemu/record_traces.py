@@ -13,18 +13,22 @@ in the text formats of image/page_trace.h and image/page_shape.h:
                        fault
   NAME.other.trace     the same as NAME.trace with the large input: what drifted from the recording
 
+If asked to, it keeps the snapshot with what each call answered (thaw_qemu/lab_guest.py), so that the
+same calls can be made of a real guest.
+
 The files of a function belong to one snapshot, so they appear together or not at all; killed in
 that moment, the function is without its shape, and nothing loads it. A gap is the guest's own time
 between two faults, without their service.
 """
 
 import contextlib
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from page_server import PAGE, Fault, PageServer
-from thaw_qemu import durable, guest_image, vm
+from thaw_qemu import durable, guest_image, lab_guest, vm
 from thaw_qemu.failure import Failure
 from thaw_qemu.guest_image import functions
 
@@ -38,8 +42,11 @@ _SCRATCH = "/dev/shm"
 _HANG_UP_WAIT_S = 10.0
 
 
-def record(images: Path, output: Path, names: Iterable[str], preload: Path) -> Iterator[dict]:
-    """Writes the files of each function into `output`; what it recorded, function by function.
+def record(
+    images: Path, output: Path, names: Iterable[str], preload: Path, guests: Path | None = None
+) -> Iterator[dict]:
+    """Writes the files of each function into `output`, and its snapshot into a folder of `guests` if
+    that is given; what it recorded, function by function.
 
     The images are those of guest_image.build_each() in `images`; `preload` is
     libthaw_uffd_preload.so. What is missing is said before the first guest boots. However it ends,
@@ -55,7 +62,8 @@ def record(images: Path, output: Path, names: Iterable[str], preload: Path) -> I
         )
     output.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names, 1):
-        yield {"number": number, "of": len(names), **_record_function(images, output, name, preload)}
+        recorded = _record_function(images, output, guests, name, preload)
+        yield {"number": number, "of": len(names), **recorded}
 
 
 def table_row(result: dict) -> str:
@@ -89,31 +97,77 @@ def _image(images: Path, function: str) -> Path:
     return image
 
 
-def _record_function(images: Path, output: Path, name: str, preload: Path) -> dict:
+def _record_function(
+    images: Path, output: Path, guests: Path | None, name: str, preload: Path
+) -> dict:
     memory_mib = _MEMORY_MIB.get(name, _MEMORY_MIB_DEFAULT)
     pages = (memory_mib << 20) // PAGE
+    image = _image(images, name)
     with tempfile.TemporaryDirectory(dir=_SCRATCH, prefix="thaw-record-") as scratch:
         work = Path(scratch)
-        taken = _snapshot(work, _image(images, name), name, memory_mib)
-        recorded, measured, other = (
-            _faults(work, taken, name, what, preload, memory_mib, see_writes=see_writes)
-            for what, see_writes in ((_RECORDED, False), (_MEASURED, True), (_OTHER, True))
-        )
+        taken, warm = _snapshot(work, image, name, memory_mib)
+        heard = {
+            call: _faults(work, taken, name, what, preload, memory_mib, see_writes=see_writes)
+            for call, what, see_writes in (
+                ("recorded", _RECORDED, False),
+                ("measured", _MEASURED, True),
+                ("other", _OTHER, True),
+            )
+        }
+        for call, (_, reply) in heard.items():
+            _check_same_process(warm, reply, f"{call} call of {name}")
+        recorded, measured, other = (faults for faults, _ in heard.values())
         data = _data_pages(taken / "memory")
-    shape = "".join(f"{page} {count}\n" for page, count in _runs(data))
-    durable.write_texts(
-        output,
-        {
+        shape = "".join(f"{page} {count}\n" for page, count in _runs(data))
+        texts = {
             f"{name}.shape": f"thaw shape v1 pages={pages}\n{shape}",
             f"{name}.recorded.trace": _trace_text(recorded, pages),
             f"{name}.trace": _trace_text(measured, pages),
             f"{name}.other.trace": _trace_text(other, pages),
-        },
-    )
+        }
+        if guests is not None:
+            replies = {call: reply for call, (_, reply) in heard.items()}
+            _keep(guests, name, taken, memory_mib, data, texts, warm, replies, image)
+    durable.write_texts(output, texts)
     return {"function": name, "pages": pages, **_shares(data, recorded, measured, other)}
 
 
-def _call(path: Path, function: str, what: tuple[int, str]) -> None:
+def _keep(
+    guests: Path, name: str, taken: Path, memory_mib: int, data: list[int], texts: dict[str, str],
+    warm: dict, replies: dict[str, dict], image: Path,
+) -> None:  # fmt: skip
+    """The snapshot as a guest of the lab."""
+    calls = {
+        call: lab_guest.Call(seed=seed, input=size, sha256=replies[call]["sha256"])
+        for call, (seed, size) in (
+            ("recorded", _RECORDED),
+            ("measured", _MEASURED),
+            ("other", _OTHER),
+        )
+    }
+    with lab_guest.written(guests, name) as folder:
+        lab_guest.write_memory(taken / "memory", folder / "memory", _runs(data), PAGE)
+        shutil.copyfile(taken / "vmstate", folder / "vmstate")
+        for file, text in texts.items():
+            (folder / file).write_text(text)
+        lab_guest.write_description(
+            folder, function=name, memory_mib=memory_mib, boot_id=warm["boot_id"],
+            calls_made=warm["calls"], calls=calls, image=image,
+        )  # fmt: skip
+
+
+def _check_same_process(warm: dict, reply: dict, what: str) -> None:
+    wanted = {"boot_id": warm["boot_id"], "calls": warm["calls"] + 1}
+    if wanted != {name: reply.get(name) for name in wanted}:
+        raise Failure(
+            f"the {what} was answered by another process than was snapshot: {reply}",
+            "this is a mistake of thaw-qemu: tell its authors",
+            corrupt=True,
+        )
+
+
+def _call(path: Path, function: str, what: tuple[int, str]) -> dict:
+    """The reply."""
     seed, size = what
     request = {"function": function, "seed": seed, "input": size}
     [result] = vm.call(path, request, 1, vm.TIMEOUT_S_DEFAULT)
@@ -122,6 +176,7 @@ def _call(path: Path, function: str, what: tuple[int, str]) -> None:
             f"the guest answers {request} with {result['reply']}",
             "build its image anew: thaw lab build",
         )
+    return result["reply"]
 
 
 @contextlib.contextmanager
@@ -134,30 +189,32 @@ def _ended(path: Path) -> Iterator[None]:
             vm.quit_vm(path)
 
 
-def _snapshot(work: Path, image: Path, function: str, memory_mib: int) -> Path:
+def _snapshot(work: Path, image: Path, function: str, memory_mib: int) -> tuple[Path, dict]:
+    """The snapshot's folder, and what the function answered last."""
     path, output = work / "warm", work / "snapshot"
     with _ended(path):
         vm.boot(path, image, memory_mib, vm.TIMEOUT_S_DEFAULT)
-        _call(path, function, _WARM)
+        warm = _call(path, function, _WARM)
         vm.snapshot(path, output, vm.TIMEOUT_S_DEFAULT)
-    return output
+    return output, warm
 
 
 def _faults(
     work: Path, taken: Path, function: str, what: tuple[int, str], preload: Path, memory_mib: int, *,
     see_writes: bool,
-) -> list[Fault]:  # fmt: skip
-    """The faults of a resume until the reply to its first call."""
+) -> tuple[list[Fault], dict]:  # fmt: skip
+    """The faults of a resume until the reply to its first call, and that reply."""
     seed, _ = what
     path, pages = work / f"vm{seed}", work / f"pages{seed}.sock"
     server = PageServer(pages, taken / "memory", see_writes=see_writes)
     try:
         with _ended(path):
-            vm.resume(
-                path, memory=None, vmstate=taken / "vmstate", way="uffd", memory_mib=memory_mib,
-                preload=preload, uffd_socket=pages, timeout_s=vm.TIMEOUT_S_DEFAULT,
+            how = vm.Resumption(
+                vmstate=taken / "vmstate", way="uffd", memory_mib=memory_mib, preload=preload,
+                uffd_socket=pages,
             )  # fmt: skip
-            _call(path, function, what)
+            vm.resume(path, how)
+            reply = _call(path, function, what)
             faults = list(server.faults)
         server.hung_up.wait(_HANG_UP_WAIT_S)
     finally:
@@ -171,7 +228,7 @@ def _faults(
     first: dict[tuple[int, bool], Fault] = {}
     for fault in faults:
         first.setdefault((fault.page, fault.again), fault)
-    return list(first.values())
+    return list(first.values()), reply
 
 
 def _data_pages(memory: Path) -> list[int]:

@@ -9,6 +9,7 @@ libthaw_uffd_preload.so, spares the compiler. THAW_PROGRAM, a built thaw, has it
 instead of the driver's that they run.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -28,7 +29,7 @@ from pathlib import Path
 from unittest import mock
 
 from page_server import PAGE, PageServer
-from thaw_qemu import durable
+from thaw_qemu import durable, lab_guest
 
 HERE = Path(__file__).resolve().parent
 MEMORY_MIB = 192
@@ -80,6 +81,18 @@ def _processes() -> list[int]:
             continue
         if command.startswith(b"qemu-system") and mark in command:
             found.append(int(entry.name))
+    return found
+
+
+def _processes_of(parent: int) -> list[int]:
+    """The QEMUs that this process started."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            command = (entry / "cmdline").read_bytes()
+            if int(fields[1]) == parent and command.startswith(b"qemu-system"):
+                found.append(int(entry.name))
     return found
 
 
@@ -633,6 +646,263 @@ class LabTest(ThawQemuTest):
             self.assertEqual(list(self.traces.iterdir()), [])
 
 
+class LabGuestTest(ThawQemuTest):
+    """A guest that was kept, and what is measured of it. One for all tests, of the function hello."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        require_userfaultfd()
+        root = Path(tempfile.mkdtemp(dir=_scratch.name))
+        images = root / "images"
+        images.mkdir()
+        (images / "guest-image").symlink_to(image_folder())
+        cls.guests, cls.traces = root / "guests", root / "traces"
+        program = os.environ.get("THAW_PROGRAM")
+        verb = (program, "lab", "trace") if program else (sys.executable, HERE / "thaw-qemu", "traces")
+        command = (
+            *verb, "--images", images, "--output", cls.traces, "--guests", cls.guests,
+            "--function", "hello", "--preload", _library, "--json",
+        )  # fmt: skip
+        done = subprocess.run(
+            [str(word) for word in command], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        cls.guest = cls.guests / "hello"
+        cls.described = json.loads((cls.guest / "guest.json").read_text())
+        cls.memory = cls.guest / "memory"
+        cls.pages = cls.memory.stat().st_size // PAGE
+
+    def measure(self, way: str, *more: object, guest: Path | None = None) -> list[object]:
+        # In the tests' folder, by which they know their QEMUs.
+        where = ("--guest", guest or self.guest, "--vm", self.vm())
+        return ["measure", *where, "--way", way, "--preload", _library, *more]
+
+    def serve(self, memory: Path, **how: bool) -> tuple[Path, PageServer]:
+        path = self.folder / "pages.sock"
+        path.unlink(missing_ok=True)
+        server = PageServer(path, memory, **how)
+        self.addCleanup(server.close)
+        return path, server
+
+    def changed(self, page: int) -> Path:
+        """The memory with one bit of this page turned."""
+        wrong = self.folder / f"memory-{page}"
+        shutil.copyfile(self.memory, wrong)
+        with wrong.open("r+b") as file:
+            file.seek(page * PAGE + 77)
+            byte = file.read(1)[0]
+            file.seek(page * PAGE + 77)
+            file.write(bytes([byte ^ 1]))
+        return wrong
+
+    def copy(self) -> tuple[Path, dict]:
+        """The guest in another folder, to be described otherwise."""
+        guest = self.folder / "hello"
+        shutil.copytree(self.guest, guest, copy_function=os.link)
+        (guest / "guest.json").unlink()
+        return guest, json.loads(json.dumps(self.described))
+
+    def test_guest_is_whole(self) -> None:
+        names = {"memory", "vmstate"}
+        traces = {path.name for path in self.traces.iterdir()}
+        self.assertEqual(len(traces), 4)
+        self.assertEqual(
+            {path.name for path in self.guest.iterdir()}, names | traces | {"guest.json"}
+        )
+        self.assertEqual(set(self.described["sha256"]), names | traces)
+        for name, digest in self.described["sha256"].items():
+            self.assertEqual(fingerprint(self.guest / name), digest, name)
+        for name in traces:
+            self.assertEqual(fingerprint(self.traces / name), self.described["sha256"][name])
+        # Zeros take no room, and nothing of the making is left.
+        self.assertLess(self.memory.stat().st_blocks * 512, self.memory.stat().st_size * 3 // 4)
+        self.assertEqual([path.name for path in self.guests.iterdir()], ["hello"])
+
+    def test_guest_answers_as_the_host(self) -> None:
+        inputs = self.described["inputs"]
+        self.assertEqual(set(inputs), {"recorded", "measured", "other"})
+        requests = [
+            {"function": "hello", "seed": call["seed"], "input": call["input"]}
+            for call in inputs.values()
+        ]
+        host = subprocess.run(
+            [sys.executable, str(HERE / "guest/function.py")],
+            input="".join(json.dumps(request) + "\n" for request in requests),
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        answers = [json.loads(line)["sha256"] for line in host.stdout.splitlines()[1:]]
+        self.assertEqual(answers, [call["sha256"] for call in inputs.values()])
+
+    def check_times(self, result: dict) -> None:
+        order = ("started", "ready", "loading", "loaded", "running", "asked", "replied")
+        times = [result[f"{name}_ns"] for name in order]
+        self.assertEqual(times, sorted(times))
+        at = dict(zip(order, times, strict=True))
+        for name, begin, end in (
+            ("start", "started", "ready"),
+            ("load", "loading", "running"),
+            ("resume", "started", "running"),
+            ("call", "asked", "replied"),
+            ("loaded_call", "loading", "replied"),
+            ("total", "started", "replied"),
+        ):
+            self.assertAlmostEqual(result[f"{name}_ms"], (at[end] - at[begin]) / 1e6, delta=0.01)
+        self.assertGreaterEqual(result["total_cpu_ms"], result["cpu_ms"])
+        self.assertGreater(result["cpu_ms"], 0)
+        self.assertGreaterEqual(result["rss_bytes"], result["pss_bytes"])
+        self.assertGreaterEqual(result["rss_bytes"], result["private_bytes"])
+        self.assertGreater(result["private_bytes"], 0)
+
+    def test_call_by_file(self) -> None:
+        for call in ("recorded", "measured", "other"):
+            [result] = self.succeed(*self.measure("file", "--call", call))
+            self.check_times(result)
+            self.assertEqual(result["sha256"], self.described["inputs"][call]["sha256"])
+            self.assertGreater(result["minor_faults"] + result["major_faults"], 100)
+            self.assertLess(result["rss_bytes"], self.pages * PAGE)
+        self.assertEqual(fingerprint(self.memory), self.described["sha256"]["memory"])
+
+    def test_call_present(self) -> None:
+        [result] = self.succeed(*self.measure("present", "--call", "measured"))
+        self.check_times(result)
+        self.assertEqual(result["rss_bytes"], self.pages * PAGE)
+        self.assertEqual(result["private_bytes"], self.pages * PAGE)
+
+    def test_call_over_a_page_server(self) -> None:
+        path, server = self.serve(self.memory)
+        [result] = self.succeed(*self.measure("uffd", "--call", "measured", "--uffd-socket", path))
+        self.check_times(result)
+        self.assertTrue(server.hung_up.wait(5))
+        # Each page of its memory is one that the server installed; some came after the reply.
+        served = len({fault.page for fault in server.faults}) * PAGE
+        self.assertLessEqual(result["rss_bytes"], served)
+        self.assertGreater(result["rss_bytes"], served // 2)
+        self.assertEqual(_processes(), [])
+
+    def test_every_page_is_compared(self) -> None:
+        path, server = self.serve(self.memory)
+        for how in (
+            self.measure("file", "--verify"),
+            self.measure("present", "--verify"),
+            self.measure("uffd", "--verify", "--uffd-socket", path),
+        ):
+            [result] = self.succeed(*how)
+            self.assertEqual(result["pages_compared"], self.pages)
+            self.assertGreater(result["data_pages"], 1000)
+        self.assertEqual(len({fault.page for fault in server.faults}), self.pages)
+
+    def test_wrong_page_is_named(self) -> None:
+        """The canary, by each way: the last page, which is zero, and one that holds data."""
+        data = int((self.guest / "hello.shape").read_text().splitlines()[-1].split()[0])
+        for page in (self.pages - 1, data):
+            wrong = self.changed(page)
+            path, _ = self.serve(wrong)
+            for how in (
+                self.measure("file", "--verify", "--memory", wrong),
+                self.measure("present", "--verify", "--memory", wrong),
+                self.measure("uffd", "--verify", "--uffd-socket", path),
+            ):
+                status, results, said = thaw_qemu(*how)
+                self.assertEqual(status, 1)
+                self.assertIn(f"wrong in 1 of {self.pages} pages: {page}\n", said)
+                self.assertTrue(results[-1]["corrupt"])
+        self.assertEqual(_processes(), [])
+
+    def test_memory_that_is_not_what_was_kept(self) -> None:
+        guest, described = self.copy()
+        described["sha256"]["memory"] = "0" * 64
+        (guest / "guest.json").write_text(json.dumps(described))
+        said = self.refuse(
+            *self.measure("file", "--verify", guest=guest), says="is not what it was", within_s=60
+        )
+        self.assertNotIn("Traceback", said)
+
+    def test_wrong_answer(self) -> None:
+        for change, says in (
+            ({"boot_id": "another"}, "answers boot_id="),
+            ({"calls": 7}, "answers calls=2, where a right one answers 8"),
+            ({"inputs": "0" * 64}, "answers sha256="),
+        ):
+            guest, described = self.copy()
+            if "inputs" in change:
+                described["inputs"]["measured"]["sha256"] = change["inputs"]
+            else:
+                described |= change
+            (guest / "guest.json").write_text(json.dumps(described))
+            status, results, said = thaw_qemu(
+                *self.measure("file", "--call", "measured", guest=guest)
+            )
+            self.assertEqual(status, 1)
+            self.assertIn(says, said)
+            self.assertTrue(results[-1]["corrupt"])
+            shutil.rmtree(guest)
+
+    def test_guest_that_is_none(self) -> None:
+        none = self.folder / "none"
+        said = self.refuse(*self.measure("file", "--verify", guest=none), says="there is no guest")
+        self.assertIn("thaw lab build", said)
+        self.assertIn(f"--guests {self.folder} --function none", said)
+        guest, described = self.copy()
+        (guest / "guest.json").write_text("{}")
+        self.refuse(*self.measure("file", "--verify", guest=guest), says="cannot read")
+        described["memory_mib"] += 1
+        (guest / "guest.json").write_text(json.dumps(described))
+        self.refuse(*self.measure("file", "--verify", guest=guest), says="is no file of")
+        for arguments in ((), ("--verify", "--call", "measured"), ("--call", "none")):
+            status, _, said = thaw_qemu(*self.measure("file", *arguments))
+            self.assertEqual(status, 2, said)
+
+    def test_guest_ends_with_whoever_measures(self) -> None:
+        """By a signal, by the end of its input, or killed, while a page server keeps it waiting."""
+        path, _ = self.serve(self.memory, mute=True)
+        for end in ("terminate", "close", "kill"):
+            command = self.measure("uffd", "--verify", "--uffd-socket", path, "--follow-input")
+            with subprocess.Popen(
+                [sys.executable, str(HERE / "thaw-qemu"), *map(str, command), "--json"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            ) as verb:  # fmt: skip
+                self.assertEqual(json.loads(verb.stdout.readline()), {"held": True})
+                self.assertEqual(_processes_of(verb.pid), [])
+                verb.stdin.write("\n")
+                verb.stdin.flush()
+                while not _processes_of(verb.pid):
+                    time.sleep(0.01)
+                [qemu] = _processes_of(verb.pid)
+                if end == "close":
+                    verb.stdin.close()
+                else:
+                    getattr(verb, end)()
+                status = verb.wait(20)
+                self.assertNotIn("Traceback", verb.stderr.read())
+            self.assertEqual(status, -9 if end == "kill" else 128 + signal.SIGTERM)
+            while Path(f"/proc/{qemu}/cmdline").exists():
+                self.assertEqual(end, "kill")  # the others waited for it
+                time.sleep(0.01)
+            path, _ = self.serve(self.memory, mute=True)
+
+    def test_folder_of_its_own(self) -> None:
+        self.succeed(*self.measure("file", "--call", "measured"))
+        self.assertEqual(
+            sorted(path.name for path in (self.folder / "vm").iterdir()),
+            ["lock", "qemu.log", "vm.json"],
+        )
+
+    def test_interrupted_keeping_leaves_the_old_guest(self) -> None:
+        guests = self.folder / "guests"
+        (guests / "f").mkdir(parents=True)
+        (guests / "f/guest.json").write_text("old")
+        (guests / ".f.partial-99999999").mkdir()  # of a process that was killed
+        with self.assertRaises(KeyboardInterrupt), lab_guest.written(guests, "f") as folder:
+            (folder / "guest.json").write_text("new")
+            raise KeyboardInterrupt
+        self.assertEqual([path.name for path in guests.iterdir()], ["f"])
+        self.assertEqual((guests / "f/guest.json").read_text(), "old")
+        with lab_guest.written(guests, "f") as folder:
+            (folder / "guest.json").write_text("new")
+        self.assertEqual([path.name for path in guests.iterdir()], ["f"])
+        self.assertEqual((guests / "f/guest.json").read_text(), "new")
+
+
 class DurableTest(unittest.TestCase):
     """Files that belong together."""
 
@@ -830,7 +1100,7 @@ class WrongInputTest(ThawQemuTest):
             self.assertIn("usage: thaw-qemu", said)
 
     def test_help_of_every_verb(self) -> None:
-        for verb in ("image", "images", "traces", "boot", "call", "snapshot", "resume", "quit"):
+        for verb in ("image", "images", "traces", "boot", "call", "snapshot", "resume", "measure", "quit"):
             done = subprocess.run(
                 [HERE / "thaw-qemu", verb, "--help"], capture_output=True, text=True, check=True
             )

@@ -169,7 +169,7 @@ double ResumeBench::plain_reap_ms(size_t function) {
   ReplayVmmOptions options = snapshot(function).vmm();
   options.socket_path = memory_dir_.file("sock");
   ConnectedVmm vmm = *connect_vmm(options, snapshot(function).bytes());
-  CHECK(reaps_[function].serve(vmm.handshake, vmm.peer, {}).has_value());
+  CHECK(reaps_[function].serve(vmm, {}).has_value());
   return ms_of(vmm.process->wait());
 }
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "thaw/cli/cli_test.h"
-#include "thaw/cli/guest_driver.h"
+#include "thaw/lab/guest_driver.h"
 
 namespace thaw {
 namespace {
@@ -74,6 +74,29 @@ TEST_F(CliLabGuestTest, TraceReadsBackWhatWasRecorded) {
   const std::string lie =
       expect_error(trace(make_driver(print(kTrace)), file("traces")), 3, "not_found");
   EXPECT_THAT(lie, AllOf(HasSubstr("'json'"), HasSubstr(file("traces"))));
+}
+
+// So is what it says that it kept.
+TEST_F(CliLabGuestTest, TraceLooksForTheGuestsThatWereKept) {
+  std::vector<std::string> arguments = trace(make_driver(print(kTrace)), THAW_LAB_TRACES);
+  arguments.insert(arguments.end(), {"--guests", file("guests"), "--function", "json"});
+  const std::string lie = expect_error(arguments, 3, "not_found");
+  EXPECT_THAT(lie, AllOf(HasSubstr("no guest of the function 'json'"), HasSubstr(file("guests"))));
+  std::filesystem::create_directories(file("guests/json"));
+  const Json call{{"seed", 1}, {"input", "small"}, {"sha256", "aa"}};
+  const Json guest{{"format", "thaw guest v1"},
+                   {"function", "json"},
+                   {"memory_mib", 1},
+                   {"boot_id", "b"},
+                   {"calls", 1},
+                   {"inputs", {{"recorded", call}, {"measured", call}, {"other", call}}},
+                   {"sha256", {{"memory", "aa"}, {"json.trace", "bb"}}}};
+  write("guests/json/guest.json", guest.dump());
+  write("guests/json/memory", std::string(kMiB, '\0'));
+  write("guests/json/vmstate", "state");
+  EXPECT_EQ(run_json(arguments)["guests"], file("guests"));
+  EXPECT_THAT(text_of(file("arguments")),
+              HasSubstr(" --guests " + file("guests") + " --function json --json"));
 }
 
 TEST_F(CliLabGuestTest, FailureOfTheDriverIsToldWithWhatToDo) {

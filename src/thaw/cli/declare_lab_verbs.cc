@@ -68,9 +68,14 @@ void declare_lab_trace(VerbList& lab) {
       {"trace",
        "Record what the lab replays: boot, warm and snapshot a guest of each function, resume it "
        "three times and write which pages it touches, in which order and after which time of "
-       "computing. Needs QEMU and leave to use userfaultfd; replaying needs neither.",
+       "computing. Needs QEMU and leave to use userfaultfd; replaying needs neither. "
+       "With --guests each snapshot is kept, so that its calls can be made of a real guest again: "
+       "GUESTS/NAME has its memory, vmstate, the same traces, and guest.json with the SHA-256 of "
+       "all "
+       "of them and what the recorded calls must answer.",
        "  thaw lab build --output images\n"
-       "  thaw lab trace --images images --output traces --function json"},
+       "  thaw lab trace --images images --output traces --function json\n"
+       "  thaw lab trace --images images --output traces --guests guests"},
       run_lab_trace);
   options.text("--images", request.images, kDirectoryType, "What `thaw lab build` wrote");
   options.require("--images");
@@ -79,6 +84,8 @@ void declare_lab_trace(VerbList& lab) {
   options.require("--output");
   options.texts("--function", request.functions, "NAME",
                 "Record this one; may be repeated; default all");
+  options.text("--guests", request.guests, kDirectoryType,
+               "Keeps each function's snapshot in a folder there, in place of an older one");
   options.text("--driver", request.driver, kFileType,
                "The thaw-qemu to use; default the one that comes with thaw, else that in PATH");
   options.text("--preload", request.preload, kFileType,

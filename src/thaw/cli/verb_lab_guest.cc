@@ -7,10 +7,11 @@
 #include "thaw/base/bytes.h"
 #include "thaw/cli/amount_text.h"
 #include "thaw/cli/foreground_job.h"
-#include "thaw/cli/guest_driver.h"
 #include "thaw/cli/text_table.h"
 #include "thaw/cli/verbs.h"
 #include "thaw/lab/function_trace.h"
+#include "thaw/lab/guest_driver.h"
+#include "thaw/lab/lab_guest.h"
 
 namespace thaw {
 namespace {
@@ -97,6 +98,7 @@ Result<void> run_lab_trace(const Settings&, const LabTraceRequest& request, Outp
   ASSIGN_OR_RETURN(const std::string preload, find_preload_library(request.preload));
   std::vector<std::string> arguments{"traces",       "--images",  request.images, "--output",
                                      request.output, "--preload", preload};
+  if (request.guests) arguments.insert(arguments.end(), {"--guests", *request.guests});
   for (const std::string& name : request.functions) {
     arguments.insert(arguments.end(), {"--function", name});
   }
@@ -109,6 +111,7 @@ Result<void> run_lab_trace(const Settings&, const LabTraceRequest& request, Outp
     ASSIGN_OR_RETURN(const RecordedFunction function, recorded_of(result));
     // What the lab cannot read is found now, not by the first scenario.
     TRY(load_function(request.output, function.name));
+    if (request.guests) TRY(load_guest(*request.guests, function.name));
     table.add({function.name, std::to_string(function.touched), std::to_string(function.runs),
                share_text(function.in_recording), std::to_string(function.other_touched),
                share_text(function.other_in_recording)});
@@ -124,6 +127,7 @@ Result<void> run_lab_trace(const Settings&, const LabTraceRequest& request, Outp
   TRY(run_guest_driver(driver, arguments, job->progress(), take));
   out.say(table.text());
   out.result().set("output", request.output).set("functions", functions);
+  if (request.guests) out.result().set("guests", *request.guests);
   return {};
 }
 

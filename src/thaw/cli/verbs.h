@@ -203,6 +203,7 @@ Result<void> run_lab_build(const Settings& settings, const LabBuildRequest& requ
 struct LabTraceRequest {
   std::string images;  // what run_lab_build() wrote
   std::string output;
+  std::optional<std::string> guests;   // keep the snapshots there
   std::vector<std::string> functions;  // none: all
   std::optional<std::string> driver;
   std::optional<std::string> preload;  // the library, if not the one that comes with thaw

@@ -1,63 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// LabGuest: a guest under measurement, whoever runs it. Techniques start one over memory that they
-// serve (a page server) or that is mapped, and take its report.
+// LabGuest: a real guest's snapshot that `thaw lab trace --guests` kept, with what its function
+// must answer when it is resumed (vmm/qemu/thaw_qemu/lab_guest.py writes it). Beside it are the
+// traces of this very snapshot: load_function(guest.directory, guest.function).
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "thaw/base/result.h"
-#include "thaw/replay/replay_vmm_options.h"
-#include "thaw/resume/session.h"
-#include "thaw/resume/vmm_handshake.h"
 
 namespace thaw {
 
-/// How a resume went, as the guest saw it.
-struct GuestReport {
-  double resume_ms = 0;  // from before its memory is asked for to its last touch, or to its answer
-  /// First touches of pages; all 0, and no distribution, where nobody sees single touches.
-  LatencySummary first_touch;
-  std::vector<uint64_t> first_touch_ns;         // at each of kTouchPercents
-  uint64_t private_bytes = 0, share_bytes = 0;  // of its memory (replay/memory_use.h)
-  uint64_t pages_checked = 0;                   // compared with the oracle
+/// A call that was recorded. Its reply's digest depends on the request alone.
+struct LabGuestCall {
+  uint64_t seed = 0;
+  std::string input;   // "small" or "large"
+  std::string sha256;  // of the reply, in hexadecimal
 };
 
-/// A started guest. The destructor ends it.
-class LabGuest {
- public:
-  virtual ~LabGuest() = default;
-  /// Waits for its end. kCorrupt if it saw a wrong page; kUnavailable with what it said if it did
-  /// not do as told.
-  virtual Result<GuestReport> wait() = 0;
+struct LabGuest {
+  std::string directory;  // GUESTS/NAME
+  std::string function;
+  uint64_t memory_mib = 0;
+  std::string boot_id;          // of the warm process
+  uint64_t calls = 0;           // that it has answered
+  LabGuestCall recorded;        // the call of NAME.recorded.trace
+  LabGuestCall measured;        // of NAME.trace
+  LabGuestCall other;           // of NAME.other.trace
+  std::string memory_sha256;    // in hexadecimal
+  std::string measured_sha256;  // of NAME.trace: tells traces of this snapshot from others
+
+  std::string memory_path() const { return directory + "/memory"; }
+  std::string vmstate_path() const { return directory + "/vmstate"; }
+  uint64_t memory_bytes() const { return memory_mib << 20; }
 };
 
-/// A guest that waits for its pages, and what its VMM sent.
-struct ServedGuest {
-  std::unique_ptr<LabGuest> guest;
-  Handshake handshake;
-  VmmPeer peer;
-};
+/// The guest of the function in the folder `guests`. kNotFound if there is none, with the verbs
+/// that make it; kInvalid if its description is not one, or its memory is not of the size that this
+/// says. The memory itself is not read.
+Result<LabGuest> load_guest(const std::string& guests, const std::string& function);
 
-/// Memory that is had without a page server.
-struct MappedMemory {
-  ReplayBacking backing = ReplayBacking::kPrivateFile;
-  std::string path;
-  std::string overlay_path = {};
-  std::vector<ReplayRegion> loading_set = {};
-};
-
-/// Starts the guests of one cell; each clone has a number. Members may be called from several
-/// threads at once.
-class LabGuests {
- public:
-  virtual ~LabGuests() = default;
-  virtual Result<ServedGuest> start_served(uint64_t clone) const = 0;
-  virtual Result<std::unique_ptr<LabGuest>> start_mapped(uint64_t clone,
-                                                         const MappedMemory& memory) const = 0;
-};
+/// Reads all of the guest's memory, and so into the page cache; kCorrupt if it is not what was
+/// kept.
+Result<void> verify_guest(const LabGuest& guest);
 
 }  // namespace thaw

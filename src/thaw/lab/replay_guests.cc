@@ -7,7 +7,7 @@
 namespace thaw {
 namespace {
 
-class ReplayGuest final : public LabGuest {
+class ReplayGuest final : public RunningGuest {
  public:
   explicit ReplayGuest(std::unique_ptr<ReplayVmm> vmm) : vmm_(std::move(vmm)) {}
 
@@ -34,11 +34,11 @@ class ReplayGuest final : public LabGuest {
 
 Result<ServedGuest> ReplayGuests::start_served(uint64_t clone) const {
   ASSIGN_OR_RETURN(ConnectedVmm vmm, connect_vmm(options_of(clone), snapshots_[clone]->bytes()));
-  return ServedGuest{std::make_unique<ReplayGuest>(std::move(vmm.process)),
-                     std::move(vmm.handshake), std::move(vmm.peer)};
+  auto guest = std::make_unique<ReplayGuest>(std::move(vmm.process));
+  return ServedGuest{std::move(static_cast<GreetedVmm&>(vmm)), std::move(guest)};
 }
 
-Result<std::unique_ptr<LabGuest>> ReplayGuests::start_mapped(uint64_t clone,
+Result<std::unique_ptr<RunningGuest>> ReplayGuests::start_mapped(uint64_t clone,
                                                              const MappedMemory& memory) const {
   ReplayVmmOptions options = options_of(clone);
   options.backing = memory.backing;

@@ -8,11 +8,11 @@
 
 #include "thaw/lab/cell.h"
 #include "thaw/lab/function_snapshot.h"
-#include "thaw/lab/lab_guest.h"
+#include "thaw/lab/running_guest.h"
 
 namespace thaw {
 
-class ReplayGuests final : public LabGuests {
+class ReplayGuests final : public GuestStarter {
  public:
   /// `snapshots` are the clones', borrowed; sockets begin with `socket_path`.
   ReplayGuests(std::vector<const FunctionSnapshot*> snapshots, LabInput input,
@@ -20,7 +20,7 @@ class ReplayGuests final : public LabGuests {
       : snapshots_(std::move(snapshots)), input_(input), socket_path_(std::move(socket_path)) {}
 
   Result<ServedGuest> start_served(uint64_t clone) const override;
-  Result<std::unique_ptr<LabGuest>> start_mapped(uint64_t clone,
+  Result<std::unique_ptr<RunningGuest>> start_mapped(uint64_t clone,
                                                  const MappedMemory& memory) const override;
 
  private:

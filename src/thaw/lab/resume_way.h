@@ -14,8 +14,8 @@
 #include "thaw/base/worker_pool.h"
 #include "thaw/lab/cell.h"
 #include "thaw/lab/function_snapshot.h"
-#include "thaw/lab/lab_guest.h"
 #include "thaw/lab/measurement.h"
+#include "thaw/lab/running_guest.h"
 #include "thaw/lab/study_server.h"
 #include "thaw/tier/stack.h"
 
@@ -25,7 +25,7 @@ namespace thaw {
 struct WayContext {
   const Cell& cell;
   const std::vector<const FunctionSnapshot*>& snapshots;  // one for each clone
-  const LabGuests& guests;
+  const GuestStarter& guests;
   uint64_t seed;  // of shapes
 };
 

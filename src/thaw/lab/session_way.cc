@@ -38,7 +38,7 @@ class SessionWay final : public ResumeWay {
     ASSIGN_OR_RETURN(
         const auto session,
         Session::start(context_.snapshots[clone]->image(hot ? Layout::kHot : Layout::kLinear),
-                       meter_.source(), workers_, std::move(guest.handshake), std::move(guest.peer),
+                       meter_.source(), workers_, std::move(guest.vmm.handshake), std::move(guest.vmm.peer),
                        options_, [] {}));
     Result<GuestReport> report = guest.guest->wait();
     session->stop();

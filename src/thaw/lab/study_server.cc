@@ -90,7 +90,7 @@ uint64_t StudyServer::pages() const {
   return sets_.at(StudyAhead::kReap).file.bytes() / kPageBytes;
 }
 
-Result<StudyRun> StudyServer::serve(const Handshake& vmm, const VmmPeer& peer, const Way& way) {
+Result<StudyRun> StudyServer::serve(const GreetedVmm& vmm, const Way& way) {
   StudyRun run;
   image_.begin(way.shape, way.seed);
   const auto found = sets_.find(way.ahead);
@@ -100,11 +100,11 @@ Result<StudyRun> StudyServer::serve(const Handshake& vmm, const VmmPeer& peer, c
   uint64_t load_ns = 0;
   Result<void> loaded;
   std::thread loader;
-  if (way.ahead == StudyAhead::kReap) TRY(load(*set, vmm, load_ns, stop));
+  if (way.ahead == StudyAhead::kReap) TRY(load(*set, vmm.handshake, load_ns, stop));
   if (way.ahead == StudyAhead::kFaasnap) {
-    loader = std::thread([&] { loaded = load(*set, vmm, load_ns, stop); });
+    loader = std::thread([&] { loaded = load(*set, vmm.handshake, load_ns, stop); });
   }
-  const Result<void> served = serve_faults(vmm, peer, run);
+  const Result<void> served = serve_faults(vmm, run);
   stop = true;
   if (loader.joinable()) loader.join();
   TRY(served);
@@ -134,24 +134,24 @@ Result<void> StudyServer::load(LoadingSet& set, const Handshake& vmm, uint64_t& 
   return {};
 }
 
-Result<void> StudyServer::serve_faults(const Handshake& vmm, const VmmPeer& peer, StudyRun& run) {
-  const uint64_t base = vmm.regions[0].address;
-  std::array<pollfd, 2> entries{pollfd{vmm.uffd.fd(), POLLIN, 0},
-                                pollfd{peer.process.pidfd.get(), POLLIN, 0}};
+Result<void> StudyServer::serve_faults(const GreetedVmm& vmm, StudyRun& run) {
+  const uint64_t base = vmm.handshake.regions[0].address;
+  std::array<pollfd, 2> entries{pollfd{vmm.handshake.uffd.fd(), POLLIN, 0},
+                                pollfd{vmm.peer.process.pidfd.get(), POLLIN, 0}};
   while (true) {
     const int ready = ::poll(entries.data(), entries.size(), kSilenceMsMax);
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) return fail(ErrorCode::kUnavailable, "the VMM hangs");
     if (entries[1].revents != 0) return {};
     std::array<UffdEvent, 16> events;
-    ASSIGN_OR_RETURN(const size_t count, vmm.uffd.read_events(events));
+    ASSIGN_OR_RETURN(const size_t count, vmm.handshake.uffd.read_events(events));
     for (size_t i = 0; i < count; ++i) {
       if (events[i].kind != UffdEvent::Kind::kFault) continue;
       ++run.faults;
       const uint64_t page = (events[i].address - base) / kPageBytes;
       TRY(image_.read(page, one_.span()));
       const StageClock clock(&run.install_ns);
-      TRY(install(vmm, page, one_.data(), 1));
+      TRY(install(vmm.handshake, page, one_.data(), 1));
     }
   }
 }

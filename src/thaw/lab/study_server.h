@@ -24,8 +24,7 @@
 #include "thaw/base/units.h"
 #include "thaw/image/page_trace.h"
 #include "thaw/lab/study_image.h"
-#include "thaw/resume/session.h"
-#include "thaw/resume/vmm_handshake.h"
+#include "thaw/lab/vmm_connection.h"
 
 namespace thaw {
 
@@ -58,7 +57,7 @@ class StudyServer {
     uint64_t seed = 1;
   };
   /// Serves a VMM with one region until it has ended. Nothing comes from the page cache.
-  Result<StudyRun> serve(const Handshake& vmm, const VmmPeer& peer, const Way& way);
+  Result<StudyRun> serve(const GreetedVmm& vmm, const Way& way);
 
   /// That REAP installs.
   uint64_t pages() const;
@@ -77,7 +76,7 @@ class StudyServer {
                                      const std::string& path, const StudyFileOptions& options);
   static Result<void> load(LoadingSet& set, const Handshake& vmm, uint64_t& install_ns,
                            const std::atomic<bool>& stop);
-  Result<void> serve_faults(const Handshake& vmm, const VmmPeer& peer, StudyRun& run);
+  Result<void> serve_faults(const GreetedVmm& vmm, StudyRun& run);
 
   StudyImage image_;
   std::map<StudyAhead, LoadingSet> sets_;

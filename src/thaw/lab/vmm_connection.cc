@@ -27,22 +27,23 @@ Result<void> wait_readable(int fd, ReplayVmm& process) {
               "no handshake from the " + process.wait(std::chrono::milliseconds(0)).describe());
 }
 
-Result<void> take_handshake(int listener, uint64_t image_bytes, ConnectedVmm& vmm) {
-  TRY(wait_readable(listener, *vmm.process));
+}  // namespace
+
+Result<void> take_handshake(int listener, uint64_t image_bytes, const WaitReadable& wait,
+                            GreetedVmm& vmm) {
+  TRY(wait(listener));
   vmm.peer.socket = Fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!vmm.peer.socket) return fail_errno("cannot accept the replay VMM", errno);
+  if (!vmm.peer.socket) return fail_errno("cannot accept the VMM", errno);
   ASSIGN_OR_RETURN(vmm.peer.process, peer_of(vmm.peer.socket.get()));
   HandshakeReceiver receiver;
   while (true) {
     ASSIGN_OR_RETURN(const auto state, receiver.receive(vmm.peer.socket.get()));
     if (state == HandshakeReceiver::State::kComplete) break;
-    TRY(wait_readable(vmm.peer.socket.get(), *vmm.process));
+    TRY(wait(vmm.peer.socket.get()));
   }
   ASSIGN_OR_RETURN(vmm.handshake, receiver.finish(image_bytes));
   return {};
 }
-
-}  // namespace
 
 Result<ConnectedVmm> connect_vmm(const ReplayVmmOptions& options, uint64_t image_bytes) {
   ASSIGN_OR_RETURN(const Fd listener, listen_unix(options.socket_path));
@@ -51,7 +52,8 @@ Result<ConnectedVmm> connect_vmm(const ReplayVmmOptions& options, uint64_t image
   Result<void> taken;
   if (process) {
     vmm.process = std::move(*process);
-    taken = take_handshake(listener.get(), image_bytes, vmm);
+    const auto wait = [&](int fd) { return wait_readable(fd, *vmm.process); };
+    taken = take_handshake(listener.get(), image_bytes, wait, vmm);
   } else {
     taken = fail(std::move(process).error());
   }

@@ -59,23 +59,6 @@ Result<pid_t> spawn(int input, int output) {
   return pid;
 }
 
-// Writing to a replay VMM that has ended must not kill the test: its end is a result.
-bool write_ignoring_sigpipe(int fd, std::string_view text) {
-  sigset_t pipe_signal;
-  sigset_t before;
-  sigemptyset(&pipe_signal);
-  sigaddset(&pipe_signal, SIGPIPE);
-  ::pthread_sigmask(SIG_BLOCK, &pipe_signal, &before);
-  const bool written = write_all(fd, as_bytes(text), "the replay VMM's input").has_value();
-  if (!written) {
-    const timespec at_once{};
-    while (::sigtimedwait(&pipe_signal, nullptr, &at_once) < 0 && errno == EINTR) {
-    }
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return written;
-}
-
 }  // namespace
 
 std::string ReplayVmmResult::describe() const {
@@ -105,7 +88,7 @@ Result<std::unique_ptr<ReplayVmm>> ReplayVmm::start(const ReplayVmmOptions& opti
   input.read_end.reset();
   output.write_end.reset();
   ASSIGN_OR_RETURN(vmm->pidfd_, open_pidfd(pid));
-  if (!write_ignoring_sigpipe(vmm->input_.get(), encode_options(options) + "\n")) {
+  if (!write_to_pipe(vmm->input_.get(), encode_options(options) + "\n")) {
     return fail(ErrorCode::kGone, "the replay VMM ended before it took its options");
   }
   return vmm;
@@ -122,7 +105,7 @@ void ReplayVmm::kill(int signal) {
   if (!reaped_) ::kill(pid_, signal);
 }
 
-void ReplayVmm::proceed() { write_ignoring_sigpipe(input_.get(), "\n"); }
+void ReplayVmm::proceed() { write_to_pipe(input_.get(), "\n"); }
 
 void ReplayVmm::take_event(const std::string& line) {
   const Result<ReplayVmmEvent> event = decode_event(line);

@@ -3,7 +3,7 @@
 // ChildProcess: a foreign program in a process group of its own. It does not outlive this process:
 // the destructor kills and reaps the group, and the kernel signals the child when the thread that
 // started it ends, as in a crash. So start it from a thread that lives as long as the child should,
-// such as the main thread.
+// such as the main thread, or have it watch its input (orphan_signal).
 #pragma once
 
 #include <sys/types.h>
@@ -35,7 +35,9 @@ struct ChildOptions {
   /// log.
   bool pipe_input = false;
   bool pipe_output = false;
-  /// What the child gets if this process ends without ending it; it may have something to unwind.
+  /// What the child gets if this process, or only the thread that started it, ends without ending
+  /// it; it may have something to unwind. 0: nothing; it notices for itself, as by the end of its
+  /// input.
   int orphan_signal = SIGKILL;
 };
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import record_traces
 
-from . import guest_image, vm
+from . import guest_image, lab_guest, vm
 from .failure import Failure
+from .measure import Measure, measure
 
 _ABOUT = """\
 Boots a small Linux guest with a Python function in QEMU, snapshots it warm, and resumes it with its
@@ -33,7 +34,11 @@ _TRACES = """\
 Records what the lab replays: boots, warms and snapshots a guest of each function, resumes it three
 times by a page server that sees each page, and writes NAME.shape, NAME.recorded.trace, NAME.trace
 and NAME.other.trace. `thaw lab trace` runs this. Needs leave to use userfaultfd. Without --json it
-prints the rows of the table in the traces' README.md."""
+prints the rows of the table in the traces' README.md.
+
+With --guests it keeps each function's snapshot, for `thaw-qemu measure`, in a folder GUESTS/NAME:
+memory (pages of zeros are holes), vmstate, guest.json (what the calls must answer, and the SHA-256 of
+every file) and the traces once more. A folder appears whole, in place of an older one."""
 
 _BOOT = """\
 Boots the image and returns when its function is ready. VM becomes the VM's folder: memory (the
@@ -63,6 +68,25 @@ ways of --way:
   uffd     a page server on --uffd-socket serves every page (--preload). The memory file is not
            opened and need not exist; --memory-mib tells the size of the guest."""
 
+_MEASURE = """\
+Resumes a guest that `thaw-qemu traces --guests` kept, makes one of the calls that were recorded and
+checks that the reply is right and this very warm process's; or, with --verify, compares all of its
+memory, before it runs, with the snapshot's. Then the VM ends. Prints times in milliseconds:
+
+  start_ms        from the start of QEMU until it takes commands; its memory is mapped then, all there
+                  with --way present, and with uffd it has connected to the page server
+  load_ms         from the command to load the device state until the guest runs
+  resume_ms       from the start of QEMU until the guest runs, as `thaw-qemu resume` has it
+  call_ms         from the request to its reply
+  loaded_call_ms  from the command to load the device state to the reply
+  total_ms        from the start of QEMU to the reply
+
+and, on the monotonic clock, what they are made of (started_ns, ready_ns, loading_ns, loaded_ns,
+running_ns, asked_ns, replied_ns); then of QEMU, from loading_ns to the reply, its page faults
+(minor_faults, major_faults) and its CPU time (cpu_ms; total_cpu_ms since its start); of the guest's
+memory at the reply rss_bytes, pss_bytes and private_bytes. A wrong reply or page is a failure with
+"corrupt": true."""
+
 _QUIT = """\
 Ends the VM's QEMU, by force if it does not end in a few seconds, and removes its sockets and
 memory. A VM that does not run is only cleaned up."""
@@ -85,7 +109,8 @@ def main() -> int:
     except (Failure, OSError) as error:
         failure = error if isinstance(error, Failure) else Failure(str(error), _ON_SYSTEM_ERROR)
         if arguments.json:
-            print(json.dumps({"error": str(failure), "remedy": failure.remedy}), flush=True)
+            said = {"error": str(failure), "remedy": failure.remedy, "corrupt": failure.corrupt}
+            print(json.dumps(said), flush=True)
         print(f"thaw-qemu: {failure}\nthaw-qemu: to do: {failure.remedy}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -157,8 +182,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="record this one; may be repeated (default: all)",
     )
+    traces.add_argument(
+        "--guests", type=Path, metavar="GUESTS", help="keep the snapshots there; made if missing"
+    )
     traces.set_defaults(
-        run=lambda a: record_traces.record(a.images, a.output, a.functions, a.preload),
+        run=lambda a: record_traces.record(a.images, a.output, a.functions, a.preload, a.guests),
         text=record_traces.table_row,
     )
 
@@ -229,21 +257,79 @@ def _parser() -> argparse.ArgumentParser:
         run=lambda a: [
             vm.resume(
                 a.vm,
-                memory=a.memory,
-                vmstate=a.vmstate,
-                way=a.way,
-                memory_mib=a.memory_mib,
-                preload=a.preload,
-                uffd_socket=a.uffd_socket,
-                timeout_s=a.timeout_s,
+                vm.Resumption(
+                    vmstate=a.vmstate,
+                    way=a.way,
+                    memory=a.memory,
+                    memory_mib=a.memory_mib,
+                    preload=a.preload,
+                    uffd_socket=a.uffd_socket,
+                    timeout_s=a.timeout_s,
+                ),
             )
         ]
     )
+
+    _measure_verb(verbs)
 
     quit_vm = _verb(verbs, "quit", "end a VM", _QUIT)
     _vm(quit_vm)
     quit_vm.set_defaults(run=lambda a: [vm.quit_vm(a.vm)])
     return parser
+
+
+def _measure_verb(verbs) -> None:
+    verb = _verb(verbs, "measure", "resume a guest of the lab once, and time it", _MEASURE)
+    verb.add_argument(
+        "--guest", type=Path, required=True, metavar="GUESTS/NAME", help="the guest's folder"
+    )
+    verb.add_argument(
+        "--way", choices=vm.WAYS, required=True, help="how it gets its memory, as in `resume`"
+    )
+    what = verb.add_mutually_exclusive_group(required=True)
+    what.add_argument("--call", choices=lab_guest.CALLS, help="make this call")
+    what.add_argument("--verify", action="store_true", help="compare its memory instead")
+    verb.add_argument(
+        "--memory",
+        type=Path,
+        metavar="FILE",
+        help="the same memory elsewhere, as on a mount (default: the guest's own)",
+    )
+    verb.add_argument(
+        "--uffd-socket", type=Path, metavar="SOCKET", help="the page server's Unix socket"
+    )
+    verb.add_argument("--preload", type=Path, metavar="LIB", help="libthaw_uffd_preload.so")
+    verb.add_argument(
+        "--vm",
+        type=Path,
+        metavar="VM",
+        help="the VM's folder; its qemu.log stays there (default: one that goes away)",
+    )
+    verb.add_argument(
+        "--follow-input",
+        action="store_true",
+        help='print {"held": true} and start QEMU when a line comes on standard input; end when that '
+        "does",
+    )
+    _timeout(verb)
+    verb.set_defaults(
+        run=lambda a: measure(
+            Measure(
+                guest=a.guest,
+                how=vm.Resumption(
+                    vmstate=a.guest / "vmstate",
+                    way=a.way,
+                    memory=a.memory,
+                    preload=a.preload,
+                    uffd_socket=a.uffd_socket,
+                    timeout_s=a.timeout_s,
+                ),
+                call=None if a.verify else a.call,
+                vm_path=a.vm,
+                follow_input=a.follow_input,
+            )
+        )
+    )
 
 
 def _verb(verbs, name: str, summary: str, about: str) -> argparse.ArgumentParser:

@@ -4,6 +4,7 @@
 import json
 import secrets
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from .failure import Failure
@@ -13,6 +14,13 @@ from .unix_socket import Lines
 # control.
 REQUEST_BYTES_MAX = 32 << 10
 _NOISE_LINES = 8
+
+
+@dataclass(frozen=True)
+class Answered:
+    reply: dict
+    asked_ns: int
+    replied_ns: int
 
 
 class FunctionClient:
@@ -41,6 +49,11 @@ class FunctionClient:
 
     def call(self, request: dict) -> tuple[dict, float]:
         """The reply to `request`, and the milliseconds it took."""
+        answered = self.timed_call(request)
+        return answered.reply, (answered.replied_ns - answered.asked_ns) / 1e6
+
+    def timed_call(self, request: dict) -> Answered:
+        """The reply to `request`, and when, on the monotonic clock."""
         # The tag tells the reply from one to a caller that gave up before.
         tag = request.get("id", secrets.token_hex(4))
         line = json.dumps({**request, "id": tag}).encode() + b"\n"
@@ -49,14 +62,14 @@ class FunctionClient:
                 f"the request has {len(line)} bytes, the serial console takes {REQUEST_BYTES_MAX}",
                 'send a smaller document, or let the function make one: {"orders": N, "seed": S}',
             )
-        begin = time.monotonic()
+        asked_ns = time.monotonic_ns()
         try:
             # The empty line ends what an interrupted caller may have left half sent.
             self._lines.send(b"\n" + line, self._timeout_s)
         except OSError as error:
             raise self._failure("take a request", "the serial console was cut off") from error
         reply = self._wait(lambda message: message.get("id") == tag, "answer a request")
-        return reply, (time.monotonic() - begin) * 1e3
+        return Answered(reply, asked_ns, time.monotonic_ns())
 
     def _wait(self, wanted, purpose: str) -> dict:
         deadline = time.monotonic() + self._timeout_s

@@ -6,6 +6,7 @@ ours when both agree, whatever the process id in VM/qemu.pid meanwhile stands fo
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import secrets
@@ -24,6 +25,9 @@ _EMULATOR = "qemu-system-x86_64"
 _MACHINE = "pc-q35-7.2"
 _LOG_TAIL_LINES = 8
 _END_WAIT_S = 10.0
+_PR_SET_PDEATHSIG = 1
+# Loaded here: between fork and exec there is no time for it.
+_LIBC = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ class Machine:
     way: str  # how the memory comes: boot, file, present or uffd
     arguments: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    outlives: bool = True  # whoever started it
 
 
 class QemuProcess:
@@ -179,7 +184,8 @@ def find(vm: VmDirectory) -> QemuProcess | None:
 
 def start(vm: VmDirectory, machine: Machine) -> QemuProcess:
     """Starts QEMU, stopped before its first instruction, in a session of its own: it outlives this
-    process."""
+    process, or, if the machine says so, the kernel kills it when this process ends, however that
+    comes."""
     vm.clean()
     if machine.memory in (vm.memory, vm.placeholder):
         _make_sparse(machine.memory, machine.memory_mib << 20)
@@ -201,12 +207,17 @@ def start(vm: VmDirectory, machine: Machine) -> QemuProcess:
                 env={**os.environ, **dict(machine.environment)},
                 pass_fds=(serial.fileno(), qmp.fileno()),
                 start_new_session=True,
+                preexec_fn=None if machine.outlives else _die_with_parent,
             )
         except OSError as error:
             raise Failure(
                 f"cannot start {_EMULATOR}: {error.strerror}", "install qemu-system-x86"
             ) from error
     return QemuProcess(child.pid, os.pidfd_open(child.pid), state, child, begin)
+
+
+def _die_with_parent() -> None:
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _make_sparse(path: Path, size: int) -> None:

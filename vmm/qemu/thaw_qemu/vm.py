@@ -11,7 +11,8 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import durable, guest_image, qemu_process
@@ -136,19 +137,52 @@ def snapshot(vm_path: Path, output: Path, timeout_s: float) -> dict:
         }
 
 
-def resume(
-    vm_path: Path,
-    *,
-    memory: Path | None,
-    vmstate: Path,
-    way: str,
-    memory_mib: int | None,
-    preload: Path | None,
-    uffd_socket: Path | None,
-    timeout_s: float,
-) -> dict:
-    """Resumes a snapshot into a new QEMU, its memory private, and leaves it running."""
-    memory_mib = _memory_size(memory, way, memory_mib)
+@dataclass(frozen=True)
+class Resumption:
+    """What a VM is resumed from, and how."""
+
+    vmstate: Path
+    way: str
+    memory: Path | None = None
+    memory_mib: int | None = None
+    preload: Path | None = None
+    uffd_socket: Path | None = None
+    timeout_s: float = TIMEOUT_S_DEFAULT
+    outlives: bool = True  # whoever resumes it
+
+
+@dataclass
+class Loaded:
+    """A VM whose device state is loaded, before the guest goes on. Times are of the monotonic
+    clock, in nanoseconds, which all processes share."""
+
+    vm: VmDirectory
+    process: QemuProcess
+    qmp: Qmp
+    ready_ns: int  # QEMU takes commands
+    loading_ns: int  # just before it is told to load
+    loaded_ns: int
+    running_ns: int = 0  # the guest
+
+    @property
+    def started_ns(self) -> int:
+        """Just before QEMU was started."""
+        return round(self.process.begin * 1e9)
+
+    def run(self) -> None:
+        """Lets the guest go on."""
+        self.qmp.execute("cont")
+        self.running_ns = time.monotonic_ns()
+
+
+@contextlib.contextmanager
+def loaded(
+    vm_path: Path, how: Resumption, before_load: Callable[[QemuProcess], None] | None = None
+) -> Iterator[Loaded]:
+    """A snapshot in a new QEMU, its memory private. The VM runs on when the block succeeds, and is
+    gone when it fails."""
+    memory, vmstate = how.memory, how.vmstate
+    memory_mib = _memory_size(memory, how.way, how.memory_mib)
     if not vmstate.is_file() or vmstate.stat().st_size == 0:
         raise Failure(
             f"no device state in {vmstate}: missing, empty or no file",
@@ -156,7 +190,7 @@ def resume(
         )
     with _locked(vm_path, create=True) as vm, vmstate.open("rb") as state:
         _refuse_running(vm)
-        if way == "uffd" or memory is None:
+        if how.way == "uffd" or memory is None:
             path = vm.placeholder
         else:
             path = memory.absolute()
@@ -169,31 +203,44 @@ def resume(
             memory=path,
             memory_mib=memory_mib,
             shared=False,
-            way=way,
+            way=how.way,
             arguments=("-incoming", "defer"),
-            environment=_environment(way, path, preload, uffd_socket),
+            environment=_environment(how.way, path, how.preload, how.uffd_socket),
+            outlives=how.outlives,
         )
-        with _started(vm, machine) as process, _qmp(vm, timeout_s, f"resume by {way}") as qmp:
-            start_ms = _since(process.begin)
-            _check_memory(vm, process, machine, preload)
+        with (
+            _started(vm, machine) as process,
+            _qmp(vm, how.timeout_s, f"resume by {how.way}") as qmp,
+        ):
+            ready_ns = time.monotonic_ns()
+            _check_memory(vm, process, machine, how.preload)
             qmp.execute(
                 "migrate-set-capabilities",
                 capabilities=[{"capability": "x-ignore-shared", "state": True}],
             )
             qmp.execute("getfd", fd=state.fileno(), fdname="vmstate")
+            if before_load is not None:
+                before_load(process)
+            loading_ns = time.monotonic_ns()
             qmp.execute("migrate-incoming", uri="fd:vmstate")
             _poll(
                 lambda: qmp.execute("query-status")["status"] != "inmigrate",
-                timeout_s,
+                how.timeout_s,
                 "load the device state",
             )
-            qmp.execute("cont")
-            return {
-                "pid": process.pid,
-                "way": way,
-                "resume_ms": _since(process.begin),
-                "start_ms": start_ms,
-            }
+            yield Loaded(vm, process, qmp, ready_ns, loading_ns, time.monotonic_ns())
+
+
+def resume(vm_path: Path, how: Resumption) -> dict:
+    """Resumes a snapshot into a new QEMU, its memory private, and leaves it running."""
+    with loaded(vm_path, how) as resumed:
+        resumed.run()
+        return {
+            "pid": resumed.process.pid,
+            "way": how.way,
+            "resume_ms": _between(resumed.started_ns, resumed.running_ns),
+            "start_ms": _between(resumed.started_ns, resumed.ready_ns),
+        }
 
 
 def quit_vm(vm_path: Path) -> dict:
@@ -410,3 +457,8 @@ def _running(vm: VmDirectory) -> QemuProcess:
 def _since(begin: float) -> float:
     """Milliseconds."""
     return round((time.monotonic() - begin) * 1e3, 3)
+
+
+def _between(begin_ns: int, end_ns: int) -> float:
+    """Milliseconds."""
+    return round((end_ns - begin_ns) / 1e6, 3)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/cli/guest_driver.h"
+#include "thaw/lab/guest_driver.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,9 +12,8 @@
 #include <utility>
 
 #include "thaw/base/bytes.h"
-#include "thaw/sys/child_process.h"
-#include "thaw/sys/fd.h"
 #include "thaw/sys/file_io.h"
+#include "thaw/sys/pipe.h"
 
 namespace thaw {
 namespace {
@@ -56,61 +55,6 @@ Result<Fd> make_errors() {
   if (!fd) return fail_errno("cannot make a file in memory", errno);
   return fd;
 }
-
-/// The results of a run, line by line.
-class Results {
- public:
-  Results(std::string name, Progress& progress, const OnResult& on_result)
-      : name_(std::move(name)), progress_(progress), on_result_(on_result) {}
-
-  /// All lines until the end of the child's output, which may come before its own.
-  Result<void> read(ChildProcess& child) {
-    while (!progress_.cancelled()) {
-      const Result<std::string> line = child.read_line(kLook);
-      if (line) {
-        TRY(take(*line));
-      } else if (line.error().code == ErrorCode::kGone) {
-        return {};
-      } else if (line.error().code == ErrorCode::kInvalid) {
-        return not_understood("a line without an end");
-      } else if (line.error().code != ErrorCode::kUnavailable) {
-        return fail(line.error());
-      }
-    }
-    return fail(ErrorCode::kInterrupted, "interrupted");
-  }
-
-  /// Why the driver failed, by its own account.
-  const std::optional<std::string>& error() const { return error_; }
-
- private:
-  Result<void> take(const std::string& line) {
-    const json result = json::parse(line, nullptr, false);
-    if (!result.is_object()) return not_understood("'" + line.substr(0, 80) + "'");
-    if (result.contains("error")) {
-      ASSIGN_OR_RETURN(const std::string what, text_of_result(result, "error"));
-      ASSIGN_OR_RETURN(const std::string remedy, text_of_result(result, "remedy"));
-      error_ = what + "; to do: " + remedy;
-      return {};
-    }
-    ASSIGN_OR_RETURN(const uint64_t number, count_of_result(result, "number"));
-    ASSIGN_OR_RETURN(const uint64_t total, count_of_result(result, "of"));
-    TRY(on_result_(result));
-    progress_.bytes_total.store(total, std::memory_order_relaxed);
-    progress_.bytes_done.store(number, std::memory_order_relaxed);
-    return {};
-  }
-
-  Result<void> not_understood(const std::string& what) const {
-    return fail(ErrorCode::kInvalid,
-                name_ + " prints " + what + "; use the thaw-qemu that came with this thaw");
-  }
-
-  const std::string name_;
-  Progress& progress_;
-  const OnResult& on_result_;
-  std::optional<std::string> error_;
-};
 
 tl::unexpected<Error> misses(const char* name) {
   return fail(ErrorCode::kInvalid, std::string("a result of the driver has no proper '") + name +
@@ -167,32 +111,91 @@ Result<double> number_of_result(const json& result, const char* name) {
   return found->get<double>();
 }
 
-Result<void> run_guest_driver(const std::string& driver, std::vector<std::string> arguments,
-                              Progress& progress, const OnResult& on_result) {
-  const std::string name = std::string(kDriver) + " " + arguments.at(0);
+Result<std::unique_ptr<GuestDriver>> GuestDriver::start(const std::string& driver,
+                                                        std::vector<std::string> arguments,
+                                                        Lifeline lifeline) {
+  std::string name = std::string(kDriver) + " " + arguments.at(0);
   arguments.insert(arguments.begin(), driver);
   arguments.emplace_back("--json");
-  ASSIGN_OR_RETURN(const Fd errors, make_errors());
-  const auto child = ChildProcess::start({.argv = std::move(arguments),
-                                          .error = errors.get(),
-                                          .pipe_output = true,
-                                          .orphan_signal = SIGTERM});
+  ASSIGN_OR_RETURN(Fd errors, make_errors());
+  auto child = ChildProcess::start({.argv = std::move(arguments),
+                                    .error = errors.get(),
+                                    .pipe_input = lifeline == Lifeline::kInput,
+                                    .pipe_output = true,
+                                    .orphan_signal = lifeline == Lifeline::kThread ? SIGTERM : 0});
   if (!child) {
     return fail(ErrorCode::kUnsupported, "cannot run " + name + ": " + child.error().message +
                                              "; it needs Python 3.11 and leave to be executed");
   }
-  Results results(name, progress, on_result);
-  const Result<void> read = results.read(**child);
-  if (!read) {
-    (*child)->stop(kUnwindMax);
-    return read;
+  return std::unique_ptr<GuestDriver>(
+      new GuestDriver(std::move(name), std::move(errors), std::move(*child)));
+}
+
+GuestDriver::~GuestDriver() { stop(); }
+
+void GuestDriver::stop() { child_->stop(kUnwindMax); }
+
+Result<void> GuestDriver::proceed() {
+  if (write_to_pipe(child_->input(), "\n")) return {};
+  return fail(ErrorCode::kGone, name_ + " ended before it was told to go on");
+}
+
+Result<bool> GuestDriver::next(json& result, const std::atomic<bool>* cancel) {
+  Result<bool> got = read(result, cancel);
+  if (!got) stop();
+  return got;
+}
+
+Result<bool> GuestDriver::read(json& result, const std::atomic<bool>* cancel) {
+  while (cancel == nullptr || !cancel->load(std::memory_order_relaxed)) {
+    const Result<std::string> line = child_->read_line(kLook);
+    if (!line) {
+      // The end of its output may come before its own.
+      if (line.error().code == ErrorCode::kGone) return end();
+      if (line.error().code == ErrorCode::kInvalid) return not_understood("a line without an end");
+      if (line.error().code != ErrorCode::kUnavailable) return fail(line.error());
+      continue;
+    }
+    result = json::parse(*line, nullptr, false);
+    if (!result.is_object()) return not_understood("'" + line->substr(0, 80) + "'");
+    if (!result.contains("error")) return true;
+    ASSIGN_OR_RETURN(const std::string what, text_of_result(result, "error"));
+    ASSIGN_OR_RETURN(const std::string remedy, text_of_result(result, "remedy"));
+    const bool corrupt = result.value("corrupt", json()) == true;
+    error_ = Error{corrupt ? ErrorCode::kCorrupt : ErrorCode::kUnavailable,
+                   name_ + " failed: " + what + "; to do: " + remedy};
   }
-  const std::optional<ChildEnd> end = (*child)->wait(kUnwindMax);
-  if (end && end->exit_code == 0) return {};
-  if (results.error()) return fail(ErrorCode::kUnavailable, name + " failed: " + *results.error());
+  return fail(ErrorCode::kInterrupted, "interrupted");
+}
+
+Result<bool> GuestDriver::end() {
+  const std::optional<ChildEnd> end = child_->wait(kUnwindMax);
+  if (end && end->exit_code == 0) return false;
+  if (error_) return fail(*error_);
   return fail(ErrorCode::kUnavailable,
-              name + " " + (end ? end->describe() : "has closed its output and does not end") +
-                  ": " + said_in(errors.get()));
+              name_ + " " + (end ? end->describe() : "has closed its output and does not end") +
+                  ": " + said_in(errors_.get()));
+}
+
+tl::unexpected<Error> GuestDriver::not_understood(const std::string& what) const {
+  return fail(ErrorCode::kInvalid,
+              name_ + " prints " + what + "; use the thaw-qemu that came with this thaw");
+}
+
+Result<void> run_guest_driver(const std::string& driver, std::vector<std::string> arguments,
+                              Progress& progress, const OnResult& on_result) {
+  ASSIGN_OR_RETURN(const auto running, GuestDriver::start(driver, std::move(arguments),
+                                                          GuestDriver::Lifeline::kThread));
+  while (true) {
+    json result;
+    ASSIGN_OR_RETURN(const bool more, running->next(result, &progress.cancel));
+    if (!more) return {};
+    ASSIGN_OR_RETURN(const uint64_t number, count_of_result(result, "number"));
+    ASSIGN_OR_RETURN(const uint64_t total, count_of_result(result, "of"));
+    TRY(on_result(result));
+    progress.bytes_total.store(total, std::memory_order_relaxed);
+    progress.bytes_done.store(number, std::memory_order_relaxed);
+  }
 }
 
 }  // namespace thaw

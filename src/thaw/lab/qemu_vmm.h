@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// QemuVmm: one measured resume of a real guest in QEMU, as ReplayVmm is one of a played trace. The
+// guest driver (`thaw-qemu measure`) runs QEMU and takes the times; this follows it.
+//
+//   ASSIGN_OR_RETURN(const LabGuest guest, load_guest(guests, "json"));
+//   QemuVmmOptions options = {.driver = driver, .guest = guest.directory};
+//   ASSIGN_OR_RETURN(const auto vmm, QemuVmm::start(options));
+//   TRY(vmm->proceed());
+//   ASSIGN_OR_RETURN(const QemuReport report, vmm->wait());
+//
+// Over a page server: connect_qemu() (lab/qemu_connection.h).
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "thaw/base/result.h"
+#include "thaw/lab/guest_driver.h"
+
+namespace thaw {
+
+/// How the guest gets its memory.
+enum class QemuWay {
+  kFile,  // a private mapping of a file; through a mount as well, if QEMU may open it for writing
+  kPresent,  // the same, all pages brought in before the guest runs
+  kUffd,     // from a page server
+};
+
+/// What the guest does.
+enum class QemuTask {
+  kCallRecorded,
+  kCallMeasured,
+  kCallOther,
+  kVerify,  // nothing: all of its memory is compared with the snapshot's before it runs
+};
+
+struct QemuVmmOptions {
+  std::string driver;   // find_guest_driver()
+  std::string preload;  // find_preload_library(); kFile goes without
+  std::string guest;    // LabGuest::directory
+  QemuWay way = QemuWay::kFile;
+  QemuTask task = QemuTask::kCallMeasured;
+  std::string memory;  // not kUffd: where the memory is, if not the guest's own
+  std::string socket;  // kUffd: the page server's; at most 107 bytes
+  /// The VM's folder, which is made and then keeps QEMU's log; empty: one that goes away. One VM at
+  /// a time.
+  std::string vm;
+  /// The longest wait for one answer of QEMU or of the guest: far above what the slowest of the
+  /// techniques takes, which fetches thousands of pages one by one from far away.
+  std::chrono::seconds timeout{900};
+  /// Set by another thread: wait() and the rest end with kInterrupted. Borrowed.
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+/// What the driver measured. Times of the monotonic clock (std::chrono::steady_clock), which all
+/// processes share.
+struct QemuReport {
+  std::string accelerator;  // "tcg" or "kvm"
+  uint64_t pid = 0;         // of QEMU; it has ended
+
+  // Of a call. The reply was right: its digest, its boot_id and its count of calls are those of the
+  // warm process that was snapshot.
+  uint64_t started_ns = 0;  // just before QEMU was started
+  uint64_t ready_ns = 0;    // it takes commands; its memory is mapped, all there with kPresent
+  uint64_t loading_ns = 0;  // just before it is told to load the device state
+  uint64_t loaded_ns = 0;
+  uint64_t running_ns = 0;  // the guest
+  uint64_t asked_ns = 0;    // just before the request
+  uint64_t replied_ns = 0;
+  uint64_t minor_faults = 0, major_faults = 0;  // of QEMU, from loading_ns to the reply
+  double cpu_ms = 0;                            // the same
+  double total_cpu_ms = 0;                      // of QEMU since its start
+  uint64_t rss_bytes = 0, pss_bytes = 0, private_bytes = 0;  // of guest memory, at the reply
+
+  // Of kVerify: every page was right.
+  uint64_t pages_compared = 0;
+  uint64_t data_pages = 0;  // of these, not zero
+
+  /// From the start of QEMU until the guest runs, as `thaw-qemu resume` has it.
+  double resume_ms() const { return between(started_ns, running_ns); }
+  /// From the request to the reply.
+  double call_ms() const { return between(asked_ns, replied_ns); }
+  /// From the command to load the device state to the reply: without QEMU's own start.
+  double loaded_call_ms() const { return between(loading_ns, replied_ns); }
+  /// From the start of QEMU to the reply.
+  double total_ms() const { return between(started_ns, replied_ns); }
+
+ private:
+  static double between(uint64_t begin_ns, uint64_t end_ns) {
+    return static_cast<double>(end_ns - begin_ns) / 1e6;
+  }
+};
+
+/// Belongs to one thread at a time. The destructor has the driver end its guest, and waits.
+class QemuVmm {
+ public:
+  /// Returns when the driver stands ready: its own start is over, and QEMU's has not begun. Fails
+  /// as GuestDriver::next() does, and kInvalid if the options contradict themselves. From any
+  /// thread; the driver notices by its input if this process is killed.
+  static Result<std::unique_ptr<QemuVmm>> start(const QemuVmmOptions& options);
+
+  /// Starts QEMU. Once.
+  Result<void> proceed();
+  /// What was measured; QEMU has ended. kCorrupt if a page or the reply was wrong; kInterrupted if
+  /// cancelled; kUnavailable, with what the driver says failed. Once. A page server serves
+  /// meanwhile, in another thread.
+  Result<QemuReport> wait();
+
+  /// Until `fd` is readable; wait()'s error if the driver ends or fails first.
+  Result<void> wait_readable(int fd);
+
+ private:
+  QemuVmm(QemuVmmOptions options, std::unique_ptr<GuestDriver> driver)
+      : options_(std::move(options)), driver_(std::move(driver)) {}
+
+  const QemuVmmOptions options_;
+  const std::unique_ptr<GuestDriver> driver_;
+};
+
+}  // namespace thaw

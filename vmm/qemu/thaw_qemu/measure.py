@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One measured resume of a guest of the lab: one call, or all of its memory compared.
+
+Every time is of the monotonic clock, which all processes share, so that a page server can set its
+own beside them.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from . import lab_guest, process_memory, qemu_process, vm
+from .failure import Failure
+from .function_client import FunctionClient
+from .lab_guest import LabGuest
+
+_PAGE = 4096
+_COMPARE_BYTES = 1 << 20
+_PAGES_NAMED = 16
+_SCRATCH = "/dev/shm"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What to measure. `memory` is the guest's own if none is given; `vm_path` a folder that goes
+    away."""
+
+    guest: Path
+    how: vm.Resumption
+    call: str | None  # of lab_guest.CALLS; None: verify
+    vm_path: Path | None
+    follow_input: bool
+
+
+def measure(what: Measure) -> Iterator[dict]:
+    """The result; before it, with `follow_input`, that all is ready. No guest runs on, however it
+    ends."""
+    guest = lab_guest.load(what.guest)
+    how = replace(
+        what.how,
+        vmstate=guest.vmstate,
+        memory=None if what.how.way == "uffd" else what.how.memory or guest.memory,
+        memory_mib=guest.memory_mib,
+        outlives=False,
+    )
+    with _folder(what.vm_path) as path:
+        if what.follow_input:
+            go = _follow_input()
+            yield {"held": True}
+            go.wait()
+        if what.call is None:
+            yield _verify(guest, path, how)
+        else:
+            yield _call(guest, path, how, what.call)
+
+
+@contextlib.contextmanager
+def _folder(path: Path | None) -> Iterator[Path]:
+    """The VM's folder; no VM runs there afterwards."""
+    with contextlib.ExitStack() as stack:
+        if path is None:
+            root = Path(_SCRATCH) if os.access(_SCRATCH, os.W_OK) else None
+            scratch = tempfile.TemporaryDirectory(dir=root, prefix="thaw-measure-")
+            path = Path(stack.enter_context(scratch)) / "vm"
+        yield path
+
+
+def _follow_input() -> threading.Event:
+    """Set by the first line of standard input, whose end ends this program, as SIGTERM does."""
+    go = threading.Event()
+
+    def follow() -> None:
+        # What ends the program is for the main thread, which has something to take away.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        while data := os.read(sys.stdin.fileno(), 64):
+            if b"\n" in data:
+                go.set()
+        main = threading.main_thread().ident
+        if main is not None:
+            signal.pthread_kill(main, signal.SIGTERM)
+
+    threading.Thread(target=follow, daemon=True).start()
+    return go
+
+
+@contextlib.contextmanager
+def _ended(resumed: vm.Loaded) -> Iterator[None]:
+    """The QEMU is gone after the block. It has nothing to save."""
+    try:
+        yield
+    finally:
+        resumed.process.kill()
+        resumed.vm.clean()
+
+
+def _memory_base(resumed: vm.Loaded) -> int:
+    """Where QEMU has the guest's memory. All of it is one mapping, from the guest's address 0 on."""
+    said = str(resumed.qmp.execute("human-monitor-command", **{"command-line": "gpa2hva 0"}))
+    # "Host virtual address for 0x0 (memory) is 0x7f..."
+    with contextlib.suppress(ValueError):
+        return int(said.rpartition(" ")[2], 16)
+    raise Failure(f"QEMU does not tell where guest memory is: {said!r}", "use QEMU 7.2")
+
+
+def _call(guest: LabGuest, path: Path, how: vm.Resumption, name: str) -> dict:
+    """A resume and one call, which is answered right."""
+    call = guest.calls[name]
+    before: list[process_memory.Usage] = []
+    with vm.loaded(path, how, lambda qemu: before.append(process_memory.usage(qemu.pid))) as resumed:
+        pid = resumed.process.pid
+        with _ended(resumed), FunctionClient(resumed.vm.serial_socket, how.timeout_s) as function:
+            resumed.run()
+            answered = function.timed_call(call.request(guest.function))
+            used = process_memory.usage(pid)
+            guest.check_reply(call, answered.reply)
+            size = guest.memory_mib << 20
+            cost = process_memory.footprint(pid, _memory_base(resumed), size)
+            return {
+                "function": guest.function,
+                "way": how.way,
+                "call": name,
+                "accelerator": qemu_process.accelerator(),
+                "pid": pid,
+                "start_ms": _ms(resumed.started_ns, resumed.ready_ns),
+                "load_ms": _ms(resumed.loading_ns, resumed.running_ns),
+                "resume_ms": _ms(resumed.started_ns, resumed.running_ns),
+                "call_ms": _ms(answered.asked_ns, answered.replied_ns),
+                "loaded_call_ms": _ms(resumed.loading_ns, answered.replied_ns),
+                "total_ms": _ms(resumed.started_ns, answered.replied_ns),
+                "minor_faults": used.minor_faults - before[0].minor_faults,
+                "major_faults": used.major_faults - before[0].major_faults,
+                "cpu_ms": _ms(before[0].cpu_ns, used.cpu_ns),
+                "total_cpu_ms": _ms(0, used.cpu_ns),
+                **asdict(cost),
+                "sha256": call.sha256,
+                "started_ns": resumed.started_ns,
+                "ready_ns": resumed.ready_ns,
+                "loading_ns": resumed.loading_ns,
+                "loaded_ns": resumed.loaded_ns,
+                "running_ns": resumed.running_ns,
+                "asked_ns": answered.asked_ns,
+                "replied_ns": answered.replied_ns,
+            }
+
+
+def _verify(guest: LabGuest, path: Path, how: vm.Resumption) -> dict:
+    """A resume whose guest never runs; every byte of its memory is the snapshot's."""
+    with vm.loaded(path, how) as resumed, _ended(resumed):
+        compared = _compare(guest, resumed.process.pid, _memory_base(resumed))
+        return {
+            "function": guest.function,
+            "way": how.way,
+            "accelerator": qemu_process.accelerator(),
+            "pid": resumed.process.pid,
+            **compared,
+        }
+
+
+def _compare(guest: LabGuest, pid: int, base: int) -> dict:
+    """How many pages were compared, and how many of them hold data. A page that differs, or that
+    cannot be had, is a failure that names it."""
+    wrong: list[int] = []
+    pages, data_pages = (guest.memory_mib << 20) // _PAGE, 0
+    zero = bytes(_PAGE)
+    digest = hashlib.sha256()
+    buffer = (ctypes.c_char * _COMPARE_BYTES)()
+    with guest.memory.open("rb") as file:
+        for offset in range(0, guest.memory_mib << 20, _COMPARE_BYTES):
+            expected = file.read(_COMPARE_BYTES)
+            digest.update(expected)
+            got = process_memory.read(pid, base + offset, buffer)
+            seen = memoryview(buffer).cast("B")
+            whole = got == len(expected) and seen == expected
+            for at in range(0, len(expected), _PAGE):
+                page = expected[at : at + _PAGE]
+                data_pages += page != zero
+                if not whole and (at + _PAGE > got or seen[at : at + _PAGE] != page):
+                    # One at a time, so that a page that cannot be had hides no other.
+                    one = (ctypes.c_char * _PAGE)()
+                    if process_memory.read(pid, base + offset + at, one) != _PAGE or bytes(one) != page:
+                        wrong.append((offset + at) // _PAGE)
+    if digest.hexdigest() != guest.sha256["memory"]:
+        raise Failure(
+            f"{guest.memory} is not what it was when its guest.json was written",
+            "make the guest anew",
+            corrupt=True,
+        )
+    if wrong:
+        named = ", ".join(map(str, wrong[:_PAGES_NAMED])) + (", ..." * (len(wrong) > _PAGES_NAMED))
+        raise Failure(
+            f"the guest's memory is wrong in {len(wrong)} of {pages} pages: {named}",
+            f"whatever served them is broken; they must be as in {guest.memory}",
+            corrupt=True,
+        )
+    return {"pages_compared": pages, "data_pages": data_pages}
+
+
+def _ms(begin_ns: int, end_ns: int) -> float:
+    return round((end_ns - begin_ns) / 1e6, 3)
