@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/lab/qemu_vmm.h"
 
-#include <poll.h>
-
 #include <array>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -12,8 +10,6 @@ namespace thaw {
 namespace {
 
 using nlohmann::json;
-
-constexpr int kLookMs = 100;  // how late a cancellation is noticed
 
 const char* word_of(QemuWay way) {
   switch (way) {
@@ -124,20 +120,6 @@ Result<QemuReport> QemuVmm::wait() {
   ASSIGN_OR_RETURN(const bool again, driver_->next(result, options_.cancel));
   if (again) return ended_early();
   return report;
-}
-
-Result<void> QemuVmm::wait_readable(int fd) {
-  std::array<pollfd, 2> entries{pollfd{fd, POLLIN, 0}, pollfd{driver_->output(), POLLIN, 0}};
-  while (true) {
-    const int ready = ::poll(entries.data(), entries.size(), kLookMs);
-    if (ready > 0 && entries[0].revents != 0) return {};
-    const bool cancelled =
-        options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed);
-    if (ready <= 0 && !cancelled) continue;
-    // The driver has something to say, which cannot be what is waited for.
-    TRY(wait());
-    return ended_early();
-  }
 }
 
 }  // namespace thaw

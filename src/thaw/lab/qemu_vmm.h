@@ -65,7 +65,7 @@ struct QemuReport {
   // Of a call. The reply was right: its digest, its boot_id and its count of calls are those of the
   // warm process that was snapshot.
   uint64_t started_ns = 0;  // just before QEMU was started
-  uint64_t ready_ns = 0;    // it takes commands; its memory is mapped, all there with kPresent
+  uint64_t ready_ns = 0;    // it stands ready; then it is held until proceed()
   uint64_t loading_ns = 0;  // just before it is told to load the device state
   uint64_t loaded_ns = 0;
   uint64_t running_ns = 0;  // the guest
@@ -80,14 +80,16 @@ struct QemuReport {
   uint64_t pages_compared = 0;
   uint64_t data_pages = 0;  // of these, not zero
 
-  /// From the start of QEMU until the guest runs, as `thaw-qemu resume` has it.
-  double resume_ms() const { return between(started_ns, running_ns); }
+  /// QEMU's own start, in which the ways differ by what they do with its memory.
+  double start_ms() const { return between(started_ns, ready_ns); }
+  /// From proceed() until the guest runs.
+  double load_ms() const { return between(loading_ns, running_ns); }
   /// From the request to the reply.
   double call_ms() const { return between(asked_ns, replied_ns); }
-  /// From the command to load the device state to the reply: without QEMU's own start.
+  /// From proceed() to the reply: what to compare, as a page server begins to serve at proceed().
   double loaded_call_ms() const { return between(loading_ns, replied_ns); }
-  /// From the start of QEMU to the reply.
-  double total_ms() const { return between(started_ns, replied_ns); }
+  /// The same with QEMU's own start; without the time that it was held.
+  double total_ms() const { return start_ms() + loaded_call_ms(); }
 
  private:
   static double between(uint64_t begin_ns, uint64_t end_ns) {
@@ -98,20 +100,18 @@ struct QemuReport {
 /// Belongs to one thread at a time. The destructor has the driver end its guest, and waits.
 class QemuVmm {
  public:
-  /// Returns when the driver stands ready: its own start is over, and QEMU's has not begun. Fails
+  /// Returns when QEMU stands ready to load its device state: it has mapped its memory, with
+  /// kPresent all of it, with kUffd it has sent its handshake, and else it has touched none. Fails
   /// as GuestDriver::next() does, and kInvalid if the options contradict themselves. From any
   /// thread; the driver notices by its input if this process is killed.
   static Result<std::unique_ptr<QemuVmm>> start(const QemuVmmOptions& options);
 
-  /// Starts QEMU. Once.
+  /// Lets it go on: to load, to run, to be called. Once.
   Result<void> proceed();
   /// What was measured; QEMU has ended. kCorrupt if a page or the reply was wrong; kInterrupted if
   /// cancelled; kUnavailable, with what the driver says failed. Once. A page server serves
   /// meanwhile, in another thread.
   Result<QemuReport> wait();
-
-  /// Until `fd` is readable; wait()'s error if the driver ends or fails first.
-  Result<void> wait_readable(int fd);
 
  private:
   QemuVmm(QemuVmmOptions options, std::unique_ptr<GuestDriver> driver)

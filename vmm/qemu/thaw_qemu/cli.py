@@ -73,13 +73,14 @@ Resumes a guest that `thaw-qemu traces --guests` kept, makes one of the calls th
 checks that the reply is right and this very warm process's; or, with --verify, compares all of its
 memory, before it runs, with the snapshot's. Then the VM ends. Prints times in milliseconds:
 
-  start_ms        from the start of QEMU until it takes commands; its memory is mapped then, all there
-                  with --way present, and with uffd it has connected to the page server
+  start_ms        from the start of QEMU until it stands ready to load the device state: its memory is
+                  mapped then, all there with --way present, handed to the page server with uffd, and
+                  else untouched
   load_ms         from the command to load the device state until the guest runs
-  resume_ms       from the start of QEMU until the guest runs, as `thaw-qemu resume` has it
+  resume_ms       start_ms and load_ms, as `thaw-qemu resume` has it
   call_ms         from the request to its reply
   loaded_call_ms  from the command to load the device state to the reply
-  total_ms        from the start of QEMU to the reply
+  total_ms        start_ms and loaded_call_ms
 
 and, on the monotonic clock, what they are made of (started_ns, ready_ns, loading_ns, loaded_ns,
 running_ns, asked_ns, replied_ns); then of QEMU, from loading_ns to the reply, its page faults
@@ -308,8 +309,8 @@ def _measure_verb(verbs) -> None:
     verb.add_argument(
         "--follow-input",
         action="store_true",
-        help='print {"held": true} and start QEMU when a line comes on standard input; end when that '
-        "does",
+        help='print {"held": true} when QEMU stands ready, and go on when a line comes on standard '
+        "input; end when that does",
     )
     _timeout(verb)
     verb.set_defaults(

@@ -8,6 +8,7 @@ own beside them.
 import contextlib
 import ctypes
 import hashlib
+import json
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from . import lab_guest, process_memory, qemu_process, vm
 from .failure import Failure
 from .function_client import FunctionClient
 from .lab_guest import LabGuest
+from .qemu_process import QemuProcess
 
 _PAGE = 4096
 _COMPARE_BYTES = 1 << 20
@@ -41,8 +43,7 @@ class Measure:
 
 
 def measure(what: Measure) -> Iterator[dict]:
-    """The result; before it, with `follow_input`, that all is ready. No guest runs on, however it
-    ends."""
+    """The result. No guest runs on, however it ends."""
     guest = lab_guest.load(what.guest)
     how = replace(
         what.how,
@@ -51,15 +52,12 @@ def measure(what: Measure) -> Iterator[dict]:
         memory_mib=guest.memory_mib,
         outlives=False,
     )
+    go = _follow_input() if what.follow_input else None
     with _folder(what.vm_path) as path:
-        if what.follow_input:
-            go = _follow_input()
-            yield {"held": True}
-            go.wait()
         if what.call is None:
-            yield _verify(guest, path, how)
+            yield _verify(guest, path, how, go)
         else:
-            yield _call(guest, path, how, what.call)
+            yield _call(guest, path, how, go, what.call)
 
 
 @contextlib.contextmanager
@@ -91,6 +89,13 @@ def _follow_input() -> threading.Event:
     return go
 
 
+def _hold(go: threading.Event | None) -> None:
+    """With a follower, until it says so."""
+    if go is not None:
+        print(json.dumps({"held": True}), flush=True)
+        go.wait()
+
+
 @contextlib.contextmanager
 def _ended(resumed: vm.Loaded) -> Iterator[None]:
     """The QEMU is gone after the block. It has nothing to save."""
@@ -110,11 +115,18 @@ def _memory_base(resumed: vm.Loaded) -> int:
     raise Failure(f"QEMU does not tell where guest memory is: {said!r}", "use QEMU 7.2")
 
 
-def _call(guest: LabGuest, path: Path, how: vm.Resumption, name: str) -> dict:
+def _call(
+    guest: LabGuest, path: Path, how: vm.Resumption, go: threading.Event | None, name: str
+) -> dict:
     """A resume and one call, which is answered right."""
     call = guest.calls[name]
     before: list[process_memory.Usage] = []
-    with vm.loaded(path, how, lambda qemu: before.append(process_memory.usage(qemu.pid))) as resumed:
+
+    def hold(qemu: QemuProcess) -> None:
+        _hold(go)
+        before.append(process_memory.usage(qemu.pid))
+
+    with vm.loaded(path, how, hold) as resumed:
         pid = resumed.process.pid
         with _ended(resumed), FunctionClient(resumed.vm.serial_socket, how.timeout_s) as function:
             resumed.run()
@@ -123,18 +135,21 @@ def _call(guest: LabGuest, path: Path, how: vm.Resumption, name: str) -> dict:
             guest.check_reply(call, answered.reply)
             size = guest.memory_mib << 20
             cost = process_memory.footprint(pid, _memory_base(resumed), size)
+            start_ms = _ms(resumed.started_ns, resumed.ready_ns)
+            load_ms = _ms(resumed.loading_ns, resumed.running_ns)
+            loaded_call_ms = _ms(resumed.loading_ns, answered.replied_ns)
             return {
                 "function": guest.function,
                 "way": how.way,
                 "call": name,
                 "accelerator": qemu_process.accelerator(),
                 "pid": pid,
-                "start_ms": _ms(resumed.started_ns, resumed.ready_ns),
-                "load_ms": _ms(resumed.loading_ns, resumed.running_ns),
-                "resume_ms": _ms(resumed.started_ns, resumed.running_ns),
+                "start_ms": start_ms,
+                "load_ms": load_ms,
+                "resume_ms": round(start_ms + load_ms, 3),
                 "call_ms": _ms(answered.asked_ns, answered.replied_ns),
-                "loaded_call_ms": _ms(resumed.loading_ns, answered.replied_ns),
-                "total_ms": _ms(resumed.started_ns, answered.replied_ns),
+                "loaded_call_ms": loaded_call_ms,
+                "total_ms": round(start_ms + loaded_call_ms, 3),
                 "minor_faults": used.minor_faults - before[0].minor_faults,
                 "major_faults": used.major_faults - before[0].major_faults,
                 "cpu_ms": _ms(before[0].cpu_ns, used.cpu_ns),
@@ -151,9 +166,11 @@ def _call(guest: LabGuest, path: Path, how: vm.Resumption, name: str) -> dict:
             }
 
 
-def _verify(guest: LabGuest, path: Path, how: vm.Resumption) -> dict:
+def _verify(
+    guest: LabGuest, path: Path, how: vm.Resumption, go: threading.Event | None
+) -> dict:
     """A resume whose guest never runs; every byte of its memory is the snapshot's."""
-    with vm.loaded(path, how) as resumed, _ended(resumed):
+    with vm.loaded(path, how, lambda _: _hold(go)) as resumed, _ended(resumed):
         compared = _compare(guest, resumed.process.pid, _memory_base(resumed))
         return {
             "function": guest.function,

@@ -159,8 +159,8 @@ class Loaded:
     vm: VmDirectory
     process: QemuProcess
     qmp: Qmp
-    ready_ns: int  # QEMU takes commands
-    loading_ns: int  # just before it is told to load
+    ready_ns: int  # QEMU stands ready to load
+    loading_ns: int  # just before it is told to
     loaded_ns: int
     running_ns: int = 0  # the guest
 
@@ -180,7 +180,8 @@ def loaded(
     vm_path: Path, how: Resumption, before_load: Callable[[QemuProcess], None] | None = None
 ) -> Iterator[Loaded]:
     """A snapshot in a new QEMU, its memory private. The VM runs on when the block succeeds, and is
-    gone when it fails."""
+    gone when it fails. `before_load` is called when QEMU stands ready: it has mapped its memory and
+    touched none of it."""
     memory, vmstate = how.memory, how.vmstate
     memory_mib = _memory_size(memory, how.way, how.memory_mib)
     if not vmstate.is_file() or vmstate.stat().st_size == 0:
@@ -212,13 +213,13 @@ def loaded(
             _started(vm, machine) as process,
             _qmp(vm, how.timeout_s, f"resume by {how.way}") as qmp,
         ):
-            ready_ns = time.monotonic_ns()
             _check_memory(vm, process, machine, how.preload)
             qmp.execute(
                 "migrate-set-capabilities",
                 capabilities=[{"capability": "x-ignore-shared", "state": True}],
             )
             qmp.execute("getfd", fd=state.fileno(), fdname="vmstate")
+            ready_ns = time.monotonic_ns()
             if before_load is not None:
                 before_load(process)
             loading_ns = time.monotonic_ns()
