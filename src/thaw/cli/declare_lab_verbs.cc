@@ -20,6 +20,12 @@ void declare_lab_run(VerbList& lab) {
   options.require("--output");
   options.text("--traces", request.traces, kDirectoryType,
                "The functions' page traces; default those that come with thaw");
+  options.text("--guests", request.guests, kDirectoryType,
+               "What `thaw lab trace --guests` kept: for cells with driver \"qemu\"");
+  options.text("--driver", request.driver, kFileType,
+               "The thaw-qemu to use; default the one that comes with thaw, else that in PATH");
+  options.text("--preload", request.preload, kFileType,
+               "libthaw_uffd_preload.so; default the one that comes with thaw");
   options.flag("--yes", request.yes, "Run however many measurements there are");
 }
 

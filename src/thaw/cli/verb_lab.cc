@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <filesystem>
 #include <iomanip>
 #include <map>
@@ -9,6 +10,7 @@
 #include "thaw/cli/text_table.h"
 #include "thaw/cli/verbs.h"
 #include "thaw/lab/compare_results.h"
+#include "thaw/lab/guest_driver.h"
 #include "thaw/lab/run_scenario.h"
 
 namespace thaw {
@@ -38,6 +40,8 @@ Cell baseline_of(const Cell& cell) {
   baseline.function = cell.function;
   baseline.input = cell.input;
   baseline.parallel = cell.parallel;
+  baseline.clones = cell.clones;
+  baseline.driver = cell.driver;
   return baseline;
 }
 
@@ -67,6 +71,12 @@ Result<void> run_lab_run(const Settings&, const LabRunRequest& request, Output& 
   options.scenario_path = request.scenario;
   options.output = request.output;
   options.playground.traces = request.traces.value_or(default_traces());
+  if (std::ranges::any_of(scenario.cells,
+                          [](const Cell& cell) { return cell.driver == LabDriver::kQemu; })) {
+    options.playground.guests = request.guests.value_or("");
+    ASSIGN_OR_RETURN(options.playground.programs.driver, find_guest_driver(request.driver));
+    ASSIGN_OR_RETURN(options.playground.programs.preload, find_preload_library(request.preload));
+  }
   options.thaw_version = THAW_VERSION;
   ASSIGN_OR_RETURN(const auto job,
                    ForegroundJob::start("lab " + request.scenario, out, JobUnit::kPieces));

@@ -177,7 +177,10 @@ struct LabRunRequest {
   std::string scenario;
   std::string output;
   std::optional<std::string> traces;
-  bool yes = false;  // run however many cells there are
+  std::optional<std::string> guests;   // what run_lab_trace() kept, for cells with a real guest
+  std::optional<std::string> driver;   // the same
+  std::optional<std::string> preload;  // the same
+  bool yes = false;                    // run however many cells there are
 };
 Result<void> run_lab_run(const Settings& settings, const LabRunRequest& request, Output& out);
 

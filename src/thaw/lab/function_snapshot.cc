@@ -271,6 +271,15 @@ std::vector<ChunkRequest> FunctionSnapshot::touched_chunks() const {
   return requests;
 }
 
+std::vector<ChunkRequest> FunctionSnapshot::linear_chunks() const {
+  std::vector<ChunkRequest> requests;
+  const Manifest& manifest = linear_->manifest();
+  for (uint32_t chunk = 0; chunk < manifest.clear.chunks.size(); ++chunk) {
+    requests.push_back(request_for(manifest, chunk, Priority::kPrefetch));
+  }
+  return requests;
+}
+
 ReplayVmmOptions FunctionSnapshot::vmm() const {
   ReplayVmmOptions vmm = ReplayVmmOptions::firecracker(Generation::kV1_12);
   vmm.image_path = options_.oracle_path;

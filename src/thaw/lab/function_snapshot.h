@@ -68,6 +68,8 @@ class FunctionSnapshot {
   /// The chunks that some resume of either image may ask for: those of recorded or replayed pages,
   /// and the packs'.
   std::vector<ChunkRequest> touched_chunks() const;
+  /// All of the linear image: what a mount may ask for, around which the kernel reads ahead.
+  std::vector<ChunkRequest> linear_chunks() const;
 
   /// A VMM that replays the measured trace as fast as it can and compares every page afterwards.
   ReplayVmmOptions vmm() const;

@@ -19,6 +19,7 @@ class KernelWay final : public ResumeWay {
                                                                       : ReplayBacking::kPrivateFile,
                                                    .path = layers.image_path,
                                                    .overlay_path = layers.diff_path}));
+    TRY(guest->proceed());
     return guest->wait();
   }
 

@@ -113,13 +113,17 @@ Result<TierOptions> LabHome::tiers_of(const Cell& cell, LabZone* zone, uint64_t 
   return options;
 }
 
-Result<void> LabHome::fill(TierStack& stack, const std::vector<const FunctionSnapshot*>& snapshots,
+Result<void> LabHome::fill(TierStack& stack, const Cell& cell,
+                           const std::vector<const FunctionSnapshot*>& snapshots,
                            std::set<std::string>& filled) const {
+  const bool mounted = cell.frontend == LabFrontend::kMount;
   for (const FunctionSnapshot* const snapshot : snapshots) {
-    const std::string key = name_ + " " + snapshot->name(Layout::kHot);
+    const std::string key = name_ + " " + snapshot->name(mounted ? Layout::kLinear : Layout::kHot);
     if (!filled.insert(key).second) continue;
     Progress progress;
-    ASSIGN_OR_RETURN(const WarmReport warmed, warm(stack, snapshot->touched_chunks(), progress));
+    ASSIGN_OR_RETURN(
+        const WarmReport warmed,
+        warm(stack, mounted ? snapshot->linear_chunks() : snapshot->touched_chunks(), progress));
     if (warmed.not_kept == 0) continue;
     filled.erase(key);
     return fail(ErrorCode::kExhausted,
@@ -136,7 +140,7 @@ Result<TierStack*> LabHome::stack_of(const Cell& cell,
     if (memory_ == nullptr) {
       ASSIGN_OR_RETURN(memory_, TierStack::create(*store_, places_.workers, options));
     }
-    TRY(fill(*memory_, snapshots, in_memory_));
+    TRY(fill(*memory_, cell, snapshots, in_memory_));
     return memory_.get();
   }
   const auto make = [&]() -> Result<void> {
@@ -151,7 +155,7 @@ Result<TierStack*> LabHome::stack_of(const Cell& cell,
                                                                       : nullptr;
   if (filled == nullptr) return fresh_.get();
   const size_t before = filled->size();
-  TRY(fill(*fresh_, snapshots, *filled));
+  TRY(fill(*fresh_, cell, snapshots, *filled));
   // What filled it has counted, and may keep connections busy.
   if (filled->size() != before) TRY(make());
   return fresh_.get();

@@ -59,7 +59,8 @@ class LabHome {
   Result<const FunctionSnapshot*> child(ChildPages pages, uint64_t number);
   FunctionSnapshotOptions options_of(const std::string& suffix) const;
   Result<TierOptions> tiers_of(const Cell& cell, LabZone* zone, uint64_t seed) const;
-  Result<void> fill(TierStack& stack, const std::vector<const FunctionSnapshot*>& snapshots,
+  Result<void> fill(TierStack& stack, const Cell& cell,
+                    const std::vector<const FunctionSnapshot*>& snapshots,
                     std::set<std::string>& filled) const;
 
   const LabPlaces places_;

@@ -42,7 +42,8 @@ struct Measurement {
   std::vector<double> private_mib, share_mib;
 
   /// Every page that a clone touched, compared with the oracle. A run with a wrong page is no
-  /// measurement: it ends the whole run.
+  /// measurement: it ends the whole run. A real guest's memory is compared whole before the cell's
+  /// first measurement, in a guest that stays paused; and each call's reply is the recorded one.
   uint64_t pages_checked = 0;
 };
 

@@ -48,6 +48,7 @@ class MountWay final : public ResumeWay {
       memory.loading_set = loading_regions(snapshot.trace().recorded);
     }
     ASSIGN_OR_RETURN(const auto guest, context_.guests.start_mapped(clone, memory));
+    TRY(guest->proceed());
     return guest->wait();
   }
 

@@ -86,7 +86,7 @@ Result<std::unique_ptr<Playground>> Playground::make(const PlaygroundOptions& op
 }
 
 Result<void> Playground::check(const Cell& cell) {
-  ASSIGN_OR_RETURN(const FunctionTrace* const trace, trace_of(cell.function));
+  ASSIGN_OR_RETURN(const FunctionTrace* const trace, trace_of(cell));
   if (cell.input == LabInput::kOther && !trace->other) {
     return fail(ErrorCode::kNotFound, "there is no trace of '" + cell.function +
                                           "' with another input in " + options_.traces);
@@ -94,19 +94,71 @@ Result<void> Playground::check(const Cell& cell) {
   return {};
 }
 
-Result<const FunctionTrace*> Playground::trace_of(const std::string& function) {
-  const auto found = traces_.find(function);
-  if (found != traces_.end()) return &found->second;
-  ASSIGN_OR_RETURN(FunctionTrace trace, load_function(options_.traces, function));
-  return &traces_.emplace(function, std::move(trace)).first->second;
+Result<const FunctionTrace*> Playground::trace_of(const Cell& cell) {
+  const bool real = cell.driver == LabDriver::kQemu;
+  std::map<std::string, FunctionTrace>& traces = real ? guest_traces_ : traces_;
+  const auto found = traces.find(cell.function);
+  if (found != traces.end()) return &found->second;
+  std::string folder = options_.traces;
+  if (real) {
+    ASSIGN_OR_RETURN(const LabGuest* const guest, guest_of(cell.function));
+    folder = guest->directory;
+  }
+  ASSIGN_OR_RETURN(FunctionTrace trace, load_function(folder, cell.function));
+  return &traces.emplace(cell.function, std::move(trace)).first->second;
+}
+
+Result<const LabGuest*> Playground::guest_of(const std::string& function) {
+  const auto found = guests_.find(function);
+  if (found != guests_.end()) return &found->second;
+  if (options_.guests.empty()) {
+    return fail(
+        ErrorCode::kInvalid,
+        "driver 'qemu' needs the guests' snapshots: make them with `thaw lab build --output "
+        "IMAGES` and `thaw lab trace --images IMAGES --output TRACES --guests GUESTS`, and "
+        "name them with --guests GUESTS");
+  }
+  ASSIGN_OR_RETURN(LabGuest guest, load_guest(options_.guests, function));
+  TRY(verify_guest(guest));
+  return &guests_.emplace(function, std::move(guest)).first->second;
+}
+
+Result<std::unique_ptr<GuestStarter>> Playground::guests_of(
+    const Cell& cell, const std::vector<const FunctionSnapshot*>& snapshots, bool verify) {
+  const std::string socket = memory_dir_->file("vmm");
+  if (cell.driver == LabDriver::kReplay) {
+    return std::make_unique<ReplayGuests>(snapshots, cell.input, socket);
+  }
+  ASSIGN_OR_RETURN(const LabGuest* const guest, guest_of(cell.function));
+  return std::make_unique<QemuGuests>(*guest, options_.programs, cell.input, verify, socket);
+}
+
+// A call's answer shows only the pages that the call needed, so before a cell's first measurement a
+// guest that stays paused has all of its memory compared.
+Result<uint64_t> Playground::verify_once(const Cell& cell, LabHome& home,
+                                         const std::vector<const FunctionSnapshot*>& snapshots,
+                                         uint64_t seed) {
+  if (cell.driver != LabDriver::kQemu) return 0;
+  if (const auto found = verified_.find(cell.key()); found != verified_.end()) return found->second;
+  ASSIGN_OR_RETURN(TierStack* const stack, stack_of(cell, home, snapshots, seed));
+  ASSIGN_OR_RETURN(const auto guests, guests_of(cell, snapshots, true));
+  ASSIGN_OR_RETURN(const auto way, way_of({cell, snapshots, *guests, seed}, home, stack));
+  ASSIGN_OR_RETURN(const GuestReport report, way->resume(0));
+  return verified_[cell.key()] = report.pages_checked;
 }
 
 Result<LabHome*> Playground::home_of(const Cell& cell) {
-  std::unique_ptr<LabHome>& home = homes_[cell.function + "-" + std::to_string(cell.chunk_bytes)];
+  std::unique_ptr<LabHome>& home = homes_[cell.function + "-" + std::to_string(cell.chunk_bytes) +
+                                          "-" + axis_value(cell, "driver")];
   if (home == nullptr) {
-    ASSIGN_OR_RETURN(const FunctionTrace* const trace, trace_of(cell.function));
+    ASSIGN_OR_RETURN(const FunctionTrace* const trace, trace_of(cell));
+    std::string memory;
+    if (cell.driver == LabDriver::kQemu) {
+      ASSIGN_OR_RETURN(const LabGuest* const guest, guest_of(cell.function));
+      memory = guest->memory_path();
+    }
     const LabPlaces places{*memory_dir_, *disk_dir_, *keys_, workers_};
-    ASSIGN_OR_RETURN(home, LabHome::make(places, *trace, cell.chunk_bytes, ""));
+    ASSIGN_OR_RETURN(home, LabHome::make(places, *trace, cell.chunk_bytes, memory));
   }
   return home.get();
 }
@@ -119,11 +171,21 @@ Result<LabZone*> Playground::zone_of(const Cell& cell) {
   return zone_.get();
 }
 
+/// nullptr for techniques that have no tiers.
+Result<TierStack*> Playground::stack_of(const Cell& cell, LabHome& home,
+                                        const std::vector<const FunctionSnapshot*>& snapshots,
+                                        uint64_t seed) {
+  if (!is_ours(cell.technique)) return nullptr;
+  ASSIGN_OR_RETURN(LabZone* const zone, zone_of(cell));
+  return home.stack_of(cell, snapshots, zone, seed);
+}
+
 Result<std::unique_ptr<ResumeWay>> Playground::way_of(const WayContext& context,
                                                       const LabHome& home, TierStack* stack) {
   const Cell& cell = context.cell;
   if (is_kernels(cell.technique)) return make_kernel_way(context);
-  if (!is_ours(cell.technique)) return make_study_way(context, studies_, disk_dir_->file("study-"));
+  if (!is_ours(cell.technique))
+    return make_study_way(context, studies_, disk_dir_->file("study-" + home.name() + "-"));
   if (cell.frontend == LabFrontend::kUffd) return make_session_way(context, *stack, workers_);
   const std::string mountpoint = memory_dir_->file("mount");
   TRY(make_directories(mountpoint));
@@ -136,13 +198,11 @@ Result<Measurement> Playground::measure(const Cell& cell, uint64_t seed) {
   };
   ASSIGN_OR_RETURN(LabHome* const home, home_of(cell));
   ASSIGN_OR_RETURN(const auto snapshots, home->snapshots_of(cell));
-  TierStack* stack = nullptr;
-  if (is_ours(cell.technique)) {
-    ASSIGN_OR_RETURN(LabZone* const zone, zone_of(cell));
-    ASSIGN_OR_RETURN(stack, home->stack_of(cell, snapshots, zone, seed));
-  }
-  const ReplayGuests guests(snapshots, cell.input, memory_dir_->file("vmm"));
-  ASSIGN_OR_RETURN(const auto way, way_of({cell, snapshots, guests, seed}, *home, stack));
+  Result<uint64_t> verified = verify_once(cell, *home, snapshots, seed);
+  if (!verified) return in_cell(std::move(verified).error());
+  ASSIGN_OR_RETURN(TierStack* const stack, stack_of(cell, *home, snapshots, seed));
+  ASSIGN_OR_RETURN(const auto guests, guests_of(cell, snapshots, false));
+  ASSIGN_OR_RETURN(const auto way, way_of({cell, snapshots, *guests, seed}, *home, stack));
 
   Measurement measurement;
   measurement.cell = cell;
@@ -154,6 +214,7 @@ Result<Measurement> Playground::measure(const Cell& cell, uint64_t seed) {
     return in_cell(std::move(resumed).error());
   }
   measurement.cpu_ms = cpu_ms() - cpu_before;
+  measurement.pages_checked += *verified;
   way->add_costs(measurement);
   if (stack != nullptr) {
     if (auto kept = check_tier(cell, *stack, requests_before); !kept) {

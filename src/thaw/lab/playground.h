@@ -13,9 +13,11 @@
 #include "thaw/base/worker_pool.h"
 #include "thaw/crypto/file_key_provider.h"
 #include "thaw/lab/function_trace.h"
+#include "thaw/lab/lab_guest.h"
 #include "thaw/lab/lab_home.h"
 #include "thaw/lab/lab_zone.h"
 #include "thaw/lab/measurement.h"
+#include "thaw/lab/qemu_guests.h"
 #include "thaw/lab/resume_way.h"
 #include "thaw/lab/scratch_dir.h"
 
@@ -25,6 +27,8 @@ struct PlaygroundOptions {
   std::string traces;                      // where the functions' traces are
   std::string memory_parent = "/dev/shm";  // for stores and oracles
   std::string disk_parent;  // for what is read from a disk; a file system with direct I/O
+  std::string guests;       // what `thaw lab trace --guests` kept; for cells with a real guest
+  QemuPrograms programs;    // the same
 };
 
 /// Belongs to one thread, which lives as long: servers of the lab's zone end with it.
@@ -43,9 +47,18 @@ class Playground {
  private:
   explicit Playground(PlaygroundOptions options);
 
-  Result<const FunctionTrace*> trace_of(const std::string& function);
+  Result<const FunctionTrace*> trace_of(const Cell& cell);
   Result<LabHome*> home_of(const Cell& cell);
   Result<LabZone*> zone_of(const Cell& cell);
+  Result<const LabGuest*> guest_of(const std::string& function);
+  Result<std::unique_ptr<GuestStarter>> guests_of(
+      const Cell& cell, const std::vector<const FunctionSnapshot*>& snapshots, bool verify);
+  Result<TierStack*> stack_of(const Cell& cell, LabHome& home,
+                              const std::vector<const FunctionSnapshot*>& snapshots, uint64_t seed);
+  /// The pages that were compared.
+  Result<uint64_t> verify_once(const Cell& cell, LabHome& home,
+                               const std::vector<const FunctionSnapshot*>& snapshots,
+                               uint64_t seed);
   Result<std::unique_ptr<ResumeWay>> way_of(const WayContext& context, const LabHome& home,
                                             TierStack* stack);
 
@@ -55,7 +68,10 @@ class Playground {
   std::unique_ptr<FileKeyProvider> keys_;
   WorkerPool workers_;
   std::unique_ptr<LabZone> zone_;
-  std::map<std::string, FunctionTrace> traces_;  // by function
+  std::map<std::string, FunctionTrace> traces_;        // by function
+  std::map<std::string, FunctionTrace> guest_traces_;  // of the kept snapshots
+  std::map<std::string, LabGuest> guests_;             // by function
+  std::map<std::string, uint64_t> verified_;           // pages, by the key of a real guest's cell
   std::map<std::string, std::unique_ptr<LabHome>> homes_;
   StudyServers studies_;
 };

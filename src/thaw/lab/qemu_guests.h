@@ -18,7 +18,8 @@ struct QemuPrograms {
   std::string preload;
 };
 
-/// Borrows nothing; clones are of one guest. Their reply must be the recorded one; with
+/// Borrows nothing; clones are of one guest. Their time is from the command to load the device
+/// state, when their page server begins, to the reply, which must be the recorded one; with
 /// `verify` they make no call, and every page of their memory is compared instead.
 class QemuGuests final : public GuestStarter {
  public:

@@ -39,7 +39,7 @@ Result<ServedGuest> ReplayGuests::start_served(uint64_t clone) const {
 }
 
 Result<std::unique_ptr<RunningGuest>> ReplayGuests::start_mapped(uint64_t clone,
-                                                             const MappedMemory& memory) const {
+                                                                 const MappedMemory& memory) const {
   ReplayVmmOptions options = options_of(clone);
   options.backing = memory.backing;
   options.mapped_path = memory.path;

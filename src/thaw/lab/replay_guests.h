@@ -21,7 +21,7 @@ class ReplayGuests final : public GuestStarter {
 
   Result<ServedGuest> start_served(uint64_t clone) const override;
   Result<std::unique_ptr<RunningGuest>> start_mapped(uint64_t clone,
-                                                 const MappedMemory& memory) const override;
+                                                     const MappedMemory& memory) const override;
 
  private:
   ReplayVmmOptions options_of(uint64_t clone) const;

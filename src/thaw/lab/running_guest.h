@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// RunningGuest: a guest under measurement, whoever runs it. Techniques start one over memory that they
-// serve (a page server) or that is mapped, and take its report.
+// RunningGuest: a guest under measurement, whoever runs it. Techniques start one over memory that
+// they serve (a page server) or that is mapped, and take its report.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,9 @@ struct GuestReport {
 class RunningGuest {
  public:
   virtual ~RunningGuest() = default;
+  /// Lets it go where it stands held before its first page: its time begins. A served guest is let
+  /// go when its server begins.
+  virtual Result<void> proceed() { return {}; }
   /// Waits for its end. kCorrupt if it saw a wrong page; kUnavailable with what it said if it did
   /// not do as told.
   virtual Result<GuestReport> wait() = 0;
@@ -55,7 +58,7 @@ class GuestStarter {
   virtual ~GuestStarter() = default;
   virtual Result<ServedGuest> start_served(uint64_t clone) const = 0;
   virtual Result<std::unique_ptr<RunningGuest>> start_mapped(uint64_t clone,
-                                                         const MappedMemory& memory) const = 0;
+                                                             const MappedMemory& memory) const = 0;
 };
 
 }  // namespace thaw

@@ -38,8 +38,9 @@ class SessionWay final : public ResumeWay {
     ASSIGN_OR_RETURN(
         const auto session,
         Session::start(context_.snapshots[clone]->image(hot ? Layout::kHot : Layout::kLinear),
-                       meter_.source(), workers_, std::move(guest.vmm.handshake), std::move(guest.vmm.peer),
-                       options_, [] {}));
+                       meter_.source(), workers_, std::move(guest.vmm.handshake),
+                       std::move(guest.vmm.peer), options_, [] {}));
+    TRY(guest.guest->proceed());
     Result<GuestReport> report = guest.guest->wait();
     session->stop();
     const SessionSummary summary = session->summary();

@@ -50,6 +50,7 @@ class StudyWay final : public ResumeWay {
     const StudyServer::Way way{.ahead = ahead_of(context_.cell.technique),
                                .shape = shape_of(context_.cell.tier),
                                .seed = context_.seed + clone};
+    TRY(guest.guest->proceed());
     ASSIGN_OR_RETURN(runs_[clone], servers_[clone]->serve(guest.vmm, way));
     return guest.guest->wait();
   }
