@@ -20,7 +20,7 @@ void declare_lab_run(VerbList& lab) {
   options.require("--output");
   options.text("--traces", request.traces, kDirectoryType,
                "The functions' page traces; default those that come with thaw");
-  options.flag("--yes", request.yes, "Run however many measurements there are");
+  options.flag("--yes", request.yes, "Run however many measurements there are, without asking");
 }
 
 void declare_lab_show(VerbList& lab) {
