@@ -130,7 +130,7 @@ TEST_F(CliLabFaultTest, AnOutputThatCannotBeIsTold) {
 TEST_F(CliLabFaultTest, TenThousandCellsAreRefusedWhereNobodyCanBeAsked) {
   write_scenario("repetitions = 4\n[[matrix]]\nfunction = [" + list_of(10'000) + "]\n");
   EXPECT_THAT(expect_error(lab(), 2, "invalid"),
-              AllOf(HasSubstr("10000 cells, 50000 measurements: about 2 h"), HasSubstr("--yes")));
+              AllOf(HasSubstr("10000 cells, 50000 measurements: about 4 h"), HasSubstr("--yes")));
   // Cells, not combinations: half of these make no sense. One round each is as many measurements.
   write_scenario(
       "repetitions = 1\nwarm_up = 0\n[[matrix]]\nstorage = [\"plain\", \"chunked\"]\n"
@@ -149,7 +149,7 @@ TEST_F(CliLabFaultTest, TenThousandCellsAreRefusedWhereNobodyCanBeAsked) {
 TEST_F(CliLabFaultTest, APersonAtATerminalIsAsked) {
   write_scenario("repetitions = 4\n[[matrix]]\nfunction = [" + list_of(10'000) + "]\n");
   const auto [refused, refused_code] = run_on_terminal(lab(), "\n");
-  EXPECT_THAT(refused, AllOf(HasSubstr("10000 cells, 50000 measurements: about 2 h"),
+  EXPECT_THAT(refused, AllOf(HasSubstr("10000 cells, 50000 measurements: about 4 h"),
                              HasSubstr("[y/N]"), HasSubstr("nothing was measured")));
   EXPECT_EQ(refused_code, 130);
   const auto [meant, meant_code] = run_on_terminal(lab(), "y\n");

@@ -20,7 +20,7 @@ namespace {
 /// From this many measurements on a run is asked for twice: it takes hours.
 constexpr uint64_t kMeasurementsAsked = 10'000;
 /// What a resume takes with its VMM's start and its oracle's comparison, about.
-constexpr double kSecondsOfResume = 0.15;
+constexpr double kSecondsOfResume = 0.3;
 
 std::string fixed(double value, int digits = 2) {
   std::ostringstream text;
