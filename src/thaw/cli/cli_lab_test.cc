@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `thaw lab` as a command, with the functions that come with thaw.
+#include <algorithm>
 #include <filesystem>
+#include <set>
 
 #include "thaw/cli/cli_test.h"
+#include "thaw/lab/scenario.h"
 
 namespace thaw {
 namespace {
@@ -56,6 +59,20 @@ TEST_F(CliLabTest, TheSmokeScenarioRuns) {
   EXPECT_EQ(ran.json()["measured"], ran.json()["cells"]);
 }
 
+// Every word of every axis, but for those that smoke.toml says it cannot have.
+TEST_F(CliLabTest, TheSmokeScenarioHasEveryWord) {
+  const std::set<std::string> without{"qemu"};
+  const Result<Scenario> smoke = read_scenario(THAW_SCENARIOS "/smoke.toml");
+  ASSERT_TRUE(smoke) << smoke.error().message;
+  for (const LabAxis& axis : lab_axes()) {
+    for (const std::string& word : axis.words) {
+      const auto has = [&](const Cell& cell) { return axis_value(cell, axis.name) == word; };
+      EXPECT_NE(std::ranges::any_of(smoke->cells, has), without.contains(word))
+          << axis.name << " = " << word;
+    }
+  }
+}
+
 // What is wrong in a scenario is found before its output is made; an output that is a file is found
 // next.
 TEST_F(CliLabTest, EveryScenarioThatComesWithThawIsRight) {
@@ -75,13 +92,6 @@ TEST_F(CliLabTest, ErrorsSayWhatToDo) {
   const Outcome unknown = run_lab();
   EXPECT_NE(unknown.exit_code, 0);
   EXPECT_THAT(unknown.err, AllOf(HasSubstr("'plane'"), HasSubstr("plain")));
-
-  std::string functions;
-  for (int i = 0; i < 6000; ++i) functions += "\"f" + std::to_string(i) + "\",";
-  write_scenario("function = [" + functions + "]\n");
-  const Outcome many = run_lab();
-  EXPECT_NE(many.exit_code, 0);
-  EXPECT_THAT(many.err, AllOf(HasSubstr("12000 measurements"), HasSubstr("--yes")));
 
   write_scenario("function = [\"nobody\"]\n");
   const Outcome missing = run_lab();

@@ -26,7 +26,7 @@ void declare_lab_run(VerbList& lab) {
                "The thaw-qemu to use; default the one that comes with thaw, else that in PATH");
   options.text("--preload", request.preload, kFileType,
                "libthaw_uffd_preload.so; default the one that comes with thaw");
-  options.flag("--yes", request.yes, "Run however many measurements there are");
+  options.flag("--yes", request.yes, "Run however many measurements there are, without asking");
 }
 
 void declare_lab_show(VerbList& lab) {

@@ -3,10 +3,13 @@
 #include <filesystem>
 #include <iomanip>
 #include <map>
+#include <optional>
 #include <sstream>
 
 #include "thaw/cli/amount_text.h"
+#include "thaw/cli/ask.h"
 #include "thaw/cli/foreground_job.h"
+#include "thaw/cli/source_commit.h"
 #include "thaw/cli/text_table.h"
 #include "thaw/cli/verbs.h"
 #include "thaw/lab/compare_results.h"
@@ -16,8 +19,10 @@
 namespace thaw {
 namespace {
 
-/// Above this many measurements a run is asked for twice: it takes hours.
-constexpr uint64_t kMeasurementsUnasked = 10'000;
+/// From this many measurements on a run is asked for twice: it takes hours.
+constexpr uint64_t kMeasurementsAsked = 10'000;
+/// What a resume takes with its VMM's start and its oracle's comparison, about.
+constexpr double kSecondsOfResume = 0.3;
 
 std::string fixed(double value, int digits = 2) {
   std::ostringstream text;
@@ -57,16 +62,27 @@ JsonObject cell_json(const Cell& cell) {
   return object;
 }
 
+/// Whether that many are meant: asks where there is somebody to ask.
+Result<void> confirm_size(const Scenario& scenario, const std::string& path, const Output& out) {
+  const uint64_t rounds = scenario.warm_up + scenario.repetitions;
+  const uint64_t measurements = scenario.cells.size() * rounds;
+  if (measurements < kMeasurementsAsked) return {};
+  uint64_t resumes = 0;
+  for (const Cell& cell : scenario.cells) resumes += cell.parallel * rounds;
+  const std::string text = path + " has " + format_count(scenario.cells.size(), "cell") + ", " +
+                           std::to_string(measurements) + " measurements: about " +
+                           format_seconds(static_cast<double>(resumes) * kSecondsOfResume);
+  const std::optional<bool> answer = ask(text + "; run them all?", out);
+  if (!answer) return fail(ErrorCode::kInvalid, text + "; add --yes to run them all");
+  if (*answer) return {};
+  return fail(ErrorCode::kInterrupted, "nothing was measured");
+}
+
 }  // namespace
 
 Result<void> run_lab_run(const Settings&, const LabRunRequest& request, Output& out) {
   ASSIGN_OR_RETURN(const Scenario scenario, read_scenario(request.scenario));
-  const uint64_t measurements = scenario.cells.size() * (scenario.warm_up + scenario.repetitions);
-  if (measurements > kMeasurementsUnasked && !request.yes) {
-    return fail(ErrorCode::kInvalid,
-                request.scenario + " has " + format_count(scenario.cells.size(), "cell") + ", " +
-                    std::to_string(measurements) + " measurements; add --yes to run them all");
-  }
+  if (!request.yes) TRY(confirm_size(scenario, request.scenario, out));
   RunOptions options;
   options.scenario_path = request.scenario;
   options.output = request.output;
@@ -78,6 +94,7 @@ Result<void> run_lab_run(const Settings&, const LabRunRequest& request, Output& 
     ASSIGN_OR_RETURN(options.playground.programs.preload, find_preload_library(request.preload));
   }
   options.thaw_version = THAW_VERSION;
+  options.commit = source_commit();
   ASSIGN_OR_RETURN(const auto job,
                    ForegroundJob::start("lab " + request.scenario, out, JobUnit::kPieces));
   ASSIGN_OR_RETURN(const RunReport done, run_scenario(scenario, options, job->progress()));

@@ -22,6 +22,15 @@ std::string functions_in(const std::string& directory) {
   return text.empty() ? "none" : text;
 }
 
+/// One of the function's traces, which its shape promises.
+Result<PageTrace> read_trace(const std::string& path, const std::string& name) {
+  Result<PageTrace> trace = read_page_trace(path);
+  if (trace || trace.error().code != ErrorCode::kNotFound) return trace;
+  return fail(ErrorCode::kNotFound, "there is a shape of the function '" + name + "' but no " +
+                                        path + "; `thaw lab trace --function " + name +
+                                        "` makes all of its files");
+}
+
 }  // namespace
 
 Result<FunctionTrace> load_function(const std::string& directory, const std::string& name) {
@@ -33,8 +42,8 @@ Result<FunctionTrace> load_function(const std::string& directory, const std::str
                                           "; there are: " + functions_in(directory));
   }
   FunctionTrace function{name, std::move(*shape), {}, {}, std::nullopt};
-  ASSIGN_OR_RETURN(function.recorded, read_page_trace(path + ".recorded.trace"));
-  ASSIGN_OR_RETURN(function.measured, read_page_trace(path + ".trace"));
+  ASSIGN_OR_RETURN(function.recorded, read_trace(path + ".recorded.trace", name));
+  ASSIGN_OR_RETURN(function.measured, read_trace(path + ".trace", name));
   const std::string other = path + ".other.trace";
   if (std::filesystem::exists(other)) {
     ASSIGN_OR_RETURN(function.other, read_page_trace(other));

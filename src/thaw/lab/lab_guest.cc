@@ -80,6 +80,12 @@ Result<void> check_files(const LabGuest& guest) {
 }  // namespace
 
 Result<LabGuest> load_guest(const std::string& guests, const std::string& function) {
+  if (guests.empty()) {
+    return fail(ErrorCode::kInvalid,
+                "driver qemu needs the guests' snapshots: name them with "
+                "--guests" +
+                    how_to_make("GUESTS", function));
+  }
   const std::string directory = guests + "/" + function;
   const std::string path = directory + "/guest.json";
   const std::string remedy = how_to_make(guests, function);

@@ -6,13 +6,13 @@
 #include <thread>
 
 #include "thaw/base/latency_shape.h"
+#include "thaw/lab/space_needs.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/tier/warm.h"
 
 namespace thaw {
 namespace {
 
-constexpr uint64_t kLocalBytesMax = 4 * kGiB;
 constexpr uint64_t kEmptyLocalBytesMax = kGiB;
 constexpr uint64_t kMemoryBytesMax = 4 * kGiB;
 constexpr std::chrono::seconds kZoneUpMax{30};
@@ -94,7 +94,7 @@ Result<TierOptions> LabHome::tiers_of(const Cell& cell, LabZone* zone, uint64_t 
   if (cell.tier == LabTier::kLocal) {
     options.local = LocalTierOptions{};
     options.local->cache.path = places_.disk.file("cache-" + name_);
-    options.local->cache.bytes_max = kLocalBytesMax;
+    options.local->cache.bytes_max = kLabCacheBytes;
     options.local->verify_always = cell.without == Without::kPageVerify;
   }
   if (cell.tier == LabTier::kEmptyFleet) {

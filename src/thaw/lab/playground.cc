@@ -111,13 +111,6 @@ Result<const FunctionTrace*> Playground::trace_of(const Cell& cell) {
 Result<const LabGuest*> Playground::guest_of(const std::string& function) {
   const auto found = guests_.find(function);
   if (found != guests_.end()) return &found->second;
-  if (options_.guests.empty()) {
-    return fail(
-        ErrorCode::kInvalid,
-        "driver 'qemu' needs the guests' snapshots: make them with `thaw lab build --output "
-        "IMAGES` and `thaw lab trace --images IMAGES --output TRACES --guests GUESTS`, and "
-        "name them with --guests GUESTS");
-  }
   ASSIGN_OR_RETURN(LabGuest guest, load_guest(options_.guests, function));
   TRY(verify_guest(guest));
   return &guests_.emplace(function, std::move(guest)).first->second;

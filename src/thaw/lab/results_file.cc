@@ -9,6 +9,8 @@
 #include <string_view>
 
 #include "thaw/base/bytes.h"
+#include "thaw/base/log.h"
+#include "thaw/lab/run_facts.h"
 #include "thaw/sys/file_io.h"
 
 namespace thaw {
@@ -21,6 +23,20 @@ std::string path_in(const std::string& directory) { return directory + "/results
 Result<void> sync(const Fd& file, const std::string& path) {
   if (::fsync(file.get()) != 0) return fail_errno("cannot write " + path, errno);
   return {};
+}
+
+/// Whether results with the header `found` may go on with `now`.
+Result<void> check_header(const ResultsHeader& found, const ResultsHeader& now,
+                          const std::string& path) {
+  if (found.digest != now.digest) {
+    return fail(ErrorCode::kExists, path + " holds results of another scenario (" + found.scenario +
+                                        ", or an older form of it); choose another --output");
+  }
+  const std::string changed = facts_changed(found, now);
+  if (changed.empty()) return {};
+  return fail(ErrorCode::kExists,
+              path + " holds results that are not to be mixed with new ones: " + changed +
+                  "; choose another --output, or go on where they were made");
 }
 
 /// Whole lines, and the bytes that they take.
@@ -71,19 +87,16 @@ Result<ResultsFile> ResultsFile::open(const std::string& directory, const Result
   }
   ASSIGN_OR_RETURN(const Bytes bytes, read_file(path, kResultsBytesMax));
   ASSIGN_OR_RETURN(Parsed parsed, parse_lines(as_text(bytes), path));
-  if (parsed.bytes != bytes.size()) {
-    if (::ftruncate(file.file_.get(), static_cast<off_t>(parsed.bytes)) != 0) {
+  const bool begun = !parsed.results.measurements.empty();
+  if (begun) TRY(check_header(parsed.results.header, header, path));
+  file.bytes_ = begun ? parsed.bytes : 0;
+  if (file.bytes_ != bytes.size()) {
+    if (::ftruncate(file.file_.get(), static_cast<off_t>(file.bytes_)) != 0) {
       return fail_errno("cannot drop the unfinished line of " + path, errno);
     }
   }
-  if (parsed.has_header && parsed.results.header.digest != header.digest) {
-    return fail(ErrorCode::kExists, path + " holds results of another scenario (" +
-                                        parsed.results.header.scenario +
-                                        ", or an older form of it); choose another --output");
-  }
-  if (!parsed.has_header) {
-    TRY(write_all(file.file_.get(), as_bytes(encode_header(header) + "\n"), path));
-    TRY(sync(file.file_, path));
+  if (!begun) {
+    TRY(file.append_line(encode_header(header)));
     TRY(sync_directory(directory));
   }
   file.measurements_ = std::move(parsed.results.measurements);
@@ -91,8 +104,21 @@ Result<ResultsFile> ResultsFile::open(const std::string& directory, const Result
 }
 
 Result<void> ResultsFile::append(const Measurement& measurement) {
-  TRY(write_all(file_.get(), as_bytes(encode_measurement(measurement) + "\n"), path_));
-  return sync(file_, path_);
+  return append_line(encode_measurement(measurement));
+}
+
+Result<void> ResultsFile::append_line(const std::string& line) {
+  Result<void> written = write_all(file_.get(), as_bytes(line + "\n"), path_);
+  if (written) written = sync(file_, path_);
+  if (written) {
+    bytes_ += line.size() + 1;
+    return {};
+  }
+  // What a full disk took of the line gives its room back.
+  if (::ftruncate(file_.get(), static_cast<off_t>(bytes_)) != 0) {
+    log_warning("cannot drop the unfinished line of " + path_ + "; the next run does");
+  }
+  return written;
 }
 
 }  // namespace thaw

@@ -125,6 +125,41 @@ TEST_F(ResultsFileTest, ResultsOfAnotherScenarioAreLeftAlone) {
   EXPECT_EQ(read_results(directory())->measurements.size(), 1U);
 }
 
+TEST_F(ResultsFileTest, ResultsOfAnotherThawOrMachineAreLeftAlone) {
+  {
+    auto file = *ResultsFile::open(directory(), header("d"));
+    ASSERT_TRUE(file.append(sample(0)));
+  }
+  ResultsHeader now = header("d");
+  now.kernel = "another";
+  const auto other = ResultsFile::open(directory(), now);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, ErrorCode::kExists);
+  EXPECT_THAT(other.error().message,
+              AllOf(HasSubstr("kernel was unknown, is another"), HasSubstr("--output")));
+  EXPECT_EQ(read_results(directory())->measurements.size(), 1U);
+  now = header("d");
+  now.started = "later";
+  now.scenario = "elsewhere/s.toml";
+  EXPECT_TRUE(ResultsFile::open(directory(), now));
+  EXPECT_EQ(encode_header(read_results(directory())->header), encode_header(header("d")));
+}
+
+TEST_F(ResultsFileTest, AHeaderAloneBindsNobody) {
+  ASSERT_TRUE(ResultsFile::open(directory(), header("d")));
+  ResultsHeader now = header("e");
+  now.commit = "another";
+  {
+    auto file = ResultsFile::open(directory(), now);
+    ASSERT_TRUE(file) << file.error().message;
+    ASSERT_TRUE(file->append(sample(0)));
+  }
+  const auto results = read_results(directory());
+  ASSERT_TRUE(results) << results.error().message;
+  EXPECT_EQ(encode_header(results->header), encode_header(now));
+  EXPECT_EQ(results->measurements.size(), 1U);
+}
+
 TEST_F(ResultsFileTest, OneProcessWritesAtATime) {
   const auto first = *ResultsFile::open(directory(), header("d"));
   const auto second = ResultsFile::open(directory(), header("d"));

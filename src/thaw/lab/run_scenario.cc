@@ -1,41 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/lab/run_scenario.h"
 
-#include <sys/utsname.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <ctime>
-#include <fstream>
 #include <numeric>
 #include <random>
 #include <set>
-#include <thread>
 #include <utility>
 
+#include "thaw/lab/preflight.h"
 #include "thaw/lab/results_file.h"
+#include "thaw/lab/run_facts.h"
 #include "thaw/sys/file_io.h"
 
 namespace thaw {
 namespace {
 
-std::string utc_now() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+std::string utc_now(const RunOptions& options) {
+  const std::time_t now = std::chrono::system_clock::to_time_t(options.wall_clock());
   std::tm parts{};
   ::gmtime_r(&now, &parts);
   char text[sizeof "2000-01-01T00:00:00Z"];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
   return text;
-}
-
-/// The processor's name; empty if the kernel does not tell.
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "";
 }
 
 ResultsHeader header_of(const Scenario& scenario, const RunOptions& options) {
@@ -47,20 +34,29 @@ ResultsHeader header_of(const Scenario& scenario, const RunOptions& options) {
   header.repetitions = scenario.repetitions;
   header.warm_up = scenario.warm_up;
   header.cells = scenario.cells.size();
-  header.started = utc_now();
+  header.started = utc_now(options);
   header.thaw_version = options.thaw_version;
-  header.cpu = cpu_name();
-  utsname system{};
-  if (::uname(&system) == 0) header.kernel = system.release;
-  header.cores = std::thread::hardware_concurrency();
-  header.memory_bytes = static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
-                        static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  header.commit = options.commit;
+  find_facts(needs_of(scenario.cells), options.output, header);
   return header;
 }
 
+std::string how_to_go_on(const RunOptions& options) {
+  return "what was measured is in " + options.output + ", and the same command goes on from there";
+}
+
 tl::unexpected<Error> interrupted(const RunOptions& options) {
-  return fail(ErrorCode::kInterrupted, "stopped; what was measured is in " + options.output +
-                                           ", and the same command goes on from there");
+  return fail(ErrorCode::kInterrupted, "stopped; " + how_to_go_on(options));
+}
+
+/// A full disk or memory loses nothing but time: says so, and how much is needed.
+tl::unexpected<Error> with_remedy(Error error, const SpaceNeeds& space, const RunOptions& options) {
+  if (error.code == ErrorCode::kExhausted) {
+    error.message += "; the scenario needs " +
+                     space.describe(options.output, options.playground.memory_parent) +
+                     ": make room; " + how_to_go_on(options);
+  }
+  return fail(std::move(error));
 }
 
 }  // namespace
@@ -76,6 +72,11 @@ std::vector<size_t> round_order(size_t cells, uint64_t seed, uint64_t round) {
 
 Result<RunReport> run_scenario(const Scenario& scenario, const RunOptions& options,
                                Progress& progress) {
+  ASSIGN_OR_RETURN(const SpaceNeeds space,
+                   preflight(scenario, {.output = options.output,
+                                        .traces = options.playground.traces,
+                                        .guests = options.playground.guests,
+                                        .memory_parent = options.playground.memory_parent}));
   ASSIGN_OR_RETURN(ResultsFile results,
                    ResultsFile::open(options.output, header_of(scenario, options)));
   PlaygroundOptions playground_options = options.playground;
@@ -92,10 +93,7 @@ Result<RunReport> run_scenario(const Scenario& scenario, const RunOptions& optio
   RunReport report;
   for (uint64_t round = 0; round < rounds; ++round) {
     for (const size_t index : round_order(scenario.cells.size(), scenario.seed, round)) {
-      if (progress.cancelled()) {
-        return fail(ErrorCode::kInterrupted, "stopped; what was measured is in " + options.output +
-                                                 ", and the same command goes on from there");
-      }
+      if (progress.cancelled()) return interrupted(options);
       const Cell& cell = scenario.cells[index];
       progress.advance(1);
       if (found.contains({cell.key(), round})) {
@@ -104,14 +102,15 @@ Result<RunReport> run_scenario(const Scenario& scenario, const RunOptions& optio
       }
       const uint64_t seed = scenario.seed + round * scenario.cells.size() + index;
       Result<Measurement> measured = playground->measure(cell, seed);
-      // A terminal's signal goes to the VMMs as well.
       if (!measured && progress.cancelled()) return interrupted(options);
-      if (!measured) return fail(std::move(measured).error());
+      if (!measured) return with_remedy(std::move(measured).error(), space, options);
       Measurement& measurement = *measured;
       measurement.repetition = round;
       measurement.warm_up = round < scenario.warm_up;
-      measurement.at = utc_now();
-      TRY(results.append(measurement));
+      measurement.at = utc_now(options);
+      if (Result<void> appended = results.append(measurement); !appended) {
+        return with_remedy(std::move(appended).error(), space, options);
+      }
       ++report.measured;
     }
   }

@@ -4,6 +4,7 @@
 // order of its own drawn from the seed, so that the machine's moods meet all cells alike.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <string>
 
@@ -20,6 +21,10 @@ struct RunOptions {
   std::string output;  // gets results.jsonl, and scratch files until the end
   PlaygroundOptions playground;
   std::string thaw_version;
+  std::string commit;  // as in ResultsHeader
+  /// For the lines' `at`, of which nothing else depends.
+  std::function<std::chrono::system_clock::time_point()> wall_clock =
+      std::chrono::system_clock::now;
 };
 
 struct RunReport {
@@ -27,8 +32,9 @@ struct RunReport {
   uint64_t found = 0;  // that an earlier run had left
 };
 
-/// Goes on with what an earlier run of the same scenario left in the directory. kInterrupted if
-/// progress is cancelled: what is measured stays. Progress counts measurements, not bytes.
+/// Goes on with what an earlier run of the same scenario left in the directory. What would end it
+/// is looked for first (lab/preflight.h). kInterrupted if progress is cancelled, kExhausted if the
+/// disk or the memory is full: what is measured stays. Progress counts measurements, not bytes.
 Result<RunReport> run_scenario(const Scenario& scenario, const RunOptions& options,
                                Progress& progress);
 

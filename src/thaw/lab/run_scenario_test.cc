@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "thaw/base/bytes.h"
+#include "thaw/lab/compare_results.h"
 #include "thaw/lab/results_file.h"
 #include "thaw/mount/mountpoint.h"
 #include "thaw/sys/file_io.h"
@@ -233,6 +234,54 @@ TEST_F(RunScenarioTest, AStoppedRunGoesOnAndMeasuresNothingTwice) {
   }
   EXPECT_EQ(done.size(), 9U);
   EXPECT_EQ(std::set(done.begin(), done.end()).size(), 9U);
+}
+
+// The wall clock goes into the lines and nowhere else.
+TEST_F(RunScenarioTest, AClockThatStepsChangesNothing) {
+  const Scenario some = scenario("technique = [\"study_reap\", \"present\"]");
+  RunOptions stepping = options("out");
+  // Twenty years back and forth with each look.
+  int looks = 0;
+  stepping.wall_clock = [&looks] {
+    constexpr auto kYear = std::chrono::hours(24 * 365);
+    return std::chrono::system_clock::time_point(kYear * (++looks % 2 == 0 ? 30 : 50));
+  };
+  ASSERT_TRUE(run_scenario(some, stepping, progress_));
+  const std::string path = dir_.file("out/results.jsonl");
+  std::string text(as_text(*read_file(path, kMiB)));
+  for (int i = 0; i < 2; ++i) text.resize(text.rfind('\n', text.size() - 2) + 1);
+  ASSERT_TRUE(replace_file(path, as_bytes(text), 0644));
+  const auto again = run_scenario(some, stepping, progress_);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->found, 4U);
+  EXPECT_EQ(again->measured, 2U);
+
+  const Results results = *read_results(dir_.file("out"));
+  int backwards = 0;
+  for (size_t i = 1; i < results.measurements.size(); ++i) {
+    const Measurement& each = results.measurements[i];
+    backwards += each.at < results.measurements[i - 1].at ? 1 : 0;
+    EXPECT_GT(each.resume_ms.at(0), 0);
+    EXPECT_LT(each.resume_ms.at(0), 1e6);
+    EXPECT_LT(each.touch_max_ns, uint64_t{1'000'000'000'000});
+  }
+  EXPECT_GE(backwards, 2);
+  const ResultsComparison same = compare_results(results, results);
+  ASSERT_EQ(same.cells.size(), 2U);
+  EXPECT_EQ(same.cells[0].samples_a, 2U);
+}
+
+TEST_F(RunScenarioTest, ResultsOfAnotherCommitAreNotMixedWithOurs) {
+  const Scenario some = scenario("technique = [\"present\"]");
+  RunOptions ours = options("out");
+  ours.commit = "aa";
+  ASSERT_TRUE(run_scenario(some, ours, progress_));
+  ours.commit = "bb";
+  const auto other = run_scenario(some, ours, progress_);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, ErrorCode::kExists);
+  EXPECT_THAT(other.error().message, HasSubstr("commit was aa, is bb"));
+  EXPECT_EQ(read_results(dir_.file("out"))->header.commit, "aa");
 }
 
 TEST_F(RunScenarioTest, AWrongPageEndsTheRun) {

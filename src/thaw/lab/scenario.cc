@@ -94,6 +94,11 @@ Result<void> read_matrices(const std::string& source, const toml::node& node, Sc
   for (const toml::node& each : *matrices) {
     const toml::table* const table = each.as_table();
     if (table == nullptr) return fail(ErrorCode::kInvalid, source + ": write [[matrix]]");
+    if (table->empty()) {
+      return fail(ErrorCode::kInvalid,
+                  source + ":" + std::to_string(table->source().begin.line) +
+                      ": the matrix is empty; name at least one axis, as function = [\"json\"]");
+    }
     std::vector<AxisValues> axes;
     for (const auto& [name, values] : *table) {
       ASSIGN_OR_RETURN(AxisValues axis, read_axis(source, name.str(), values));

@@ -73,6 +73,9 @@ TEST(ScenarioTest, ErrorsNameTheFileTheAxisAndWhatIsKnown) {
   EXPECT_THAT(error_of("[[matrix]]\nstorage = []"), HasSubstr("at least one"));
   EXPECT_THAT(error_of("[[matrix]]\nstorage = [1.5]"), HasSubstr("whole numbers"));
   EXPECT_THAT(error_of("matrix = 1"), HasSubstr("[[matrix]]"));
+  EXPECT_THAT(error_of("seed = 1\n[[matrix]]\n"),
+              AllOf(HasSubstr("s.toml:2"), HasSubstr("the matrix is empty"), HasSubstr("axis")));
+  EXPECT_THAT(error_of("matrix = []"), HasSubstr("there is no [[matrix]]"));
   EXPECT_THAT(error_of("seed = -1"), HasSubstr("seed"));
   EXPECT_THAT(error_of("repetitions = 0"), HasSubstr("from 1"));
   EXPECT_THAT(error_of("sede = 1"), HasSubstr("'sede' is not known"));

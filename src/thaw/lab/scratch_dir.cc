@@ -24,7 +24,8 @@ Fd lock_of(const std::string& path, int operation) {
   return std::move(*directory);
 }
 
-void remove_abandoned(const std::string& parent) {
+/// The caller has the lock on `parent`.
+void remove_unlocked(const std::string& parent) {
   std::error_code error;
   std::vector<std::string> found;
   for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
@@ -38,11 +39,16 @@ void remove_abandoned(const std::string& parent) {
 
 }  // namespace
 
+void ScratchDir::remove_abandoned(const std::string& parent) {
+  const Fd making = lock_of(parent, LOCK_EX);
+  if (making) remove_unlocked(parent);
+}
+
 Result<std::unique_ptr<ScratchDir>> ScratchDir::make(const std::string& parent) {
   // Between a directory's making and its lock nobody may take it for an abandoned one.
   const Fd making = lock_of(parent, LOCK_EX);
   if (!making) return fail_errno("cannot use " + parent + " for scratch files", errno);
-  remove_abandoned(parent);
+  remove_unlocked(parent);
   std::string path = parent + "/" + kPrefix + "XXXXXX";
   if (::mkdtemp(path.data()) == nullptr) {
     return fail_errno("cannot make a scratch directory in " + parent, errno);

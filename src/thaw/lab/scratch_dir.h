@@ -16,6 +16,8 @@ class ScratchDir {
  public:
   /// In `parent`, which chooses the file system and exists. Removes what killed owners left there.
   static Result<std::unique_ptr<ScratchDir>> make(const std::string& parent);
+  /// Removes what killed owners left there, as far as this user may.
+  static void remove_abandoned(const std::string& parent);
   ~ScratchDir();
   ScratchDir(const ScratchDir&) = delete;
   ScratchDir& operator=(const ScratchDir&) = delete;

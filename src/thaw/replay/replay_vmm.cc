@@ -47,7 +47,9 @@ Result<pid_t> spawn(int input, int output) {
   sigset_t none;
   sigemptyset(&none);
   ::posix_spawnattr_setsigmask(&attributes, &none);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  // In a group of its own, so that a terminal's signal is for this process to handle.
+  ::posix_spawnattr_setpgroup(&attributes, 0);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   std::string program = program_path();
   std::string argument = "--die-with-stdin";
   std::array<char*, 3> argv{program.data(), argument.data(), nullptr};
