@@ -59,6 +59,17 @@ TEST_F(CliLabTest, TheSmokeScenarioRuns) {
   EXPECT_EQ(ran.json()["measured"], ran.json()["cells"]);
 }
 
+TEST_F(CliLabTest, ValidateSaysWhatIsMissing) {
+  write_scenario("technique = [\"present\"]\nfunction = [\"aes\"]\n");
+  ASSERT_EQ(run_lab().exit_code, 0);
+  const Outcome validated = run({"lab", "validate", file("out")});
+  EXPECT_NE(validated.exit_code, 0);
+  EXPECT_THAT(validated.err, HasSubstr("real.toml"));
+  const Outcome real = run({"lab", "run", THAW_SCENARIOS "/real.toml", "--output", file("real")});
+  EXPECT_NE(real.exit_code, 0);
+  EXPECT_THAT(real.err, HasSubstr("--guests"));
+}
+
 // Every word of every axis, but for those that smoke.toml says it cannot have.
 TEST_F(CliLabTest, TheSmokeScenarioHasEveryWord) {
   const std::set<std::string> without{"qemu"};

@@ -53,6 +53,19 @@ void declare_lab_compare(VerbList& lab) {
   options.require("B");
 }
 
+void declare_lab_validate(VerbList& lab) {
+  auto [options, request] = lab.add<LabValidateRequest>(
+      {"validate",
+       "Hold the replay VMM against real guests: of cells that were measured with both drivers, "
+       "whether they are in the same order, and how many times the replayed extra time, above that "
+       "with all memory present, the real one is.",
+       "  thaw lab run scenarios/real.toml --traces traces --guests guests --output real\n"
+       "  thaw lab validate real"},
+      run_lab_validate);
+  options.text("DIR", request.results, kDirectoryType, "What `thaw lab run` wrote");
+  options.require("DIR");
+}
+
 void declare_lab_build(VerbList& lab) {
   auto [options, request] = lab.add<LabBuildRequest>(
       {"build",
@@ -109,6 +122,7 @@ void declare_lab_verbs(VerbList& verbs) {
   declare_lab_run(lab);
   declare_lab_show(lab);
   declare_lab_compare(lab);
+  declare_lab_validate(lab);
   declare_lab_build(lab);
   declare_lab_trace(lab);
 }

@@ -15,6 +15,7 @@
 #include "thaw/lab/compare_results.h"
 #include "thaw/lab/guest_driver.h"
 #include "thaw/lab/run_scenario.h"
+#include "thaw/lab/validate_replay.h"
 
 namespace thaw {
 namespace {
@@ -177,6 +178,55 @@ Result<void> run_lab_compare(const Settings&, const LabCompareRequest& request, 
              std::to_string(comparison.only_b) + " in B only");
   }
   out.result().set("cells", rows).set("only_a", comparison.only_a).set("only_b", comparison.only_b);
+  return {};
+}
+
+Result<void> run_lab_validate(const Settings&, const LabValidateRequest& request, Output& out) {
+  ASSIGN_OR_RETURN(const Results results, read_results(request.results));
+  const std::vector<ReplayValidation> validations = validate_replay(results);
+  if (validations.empty()) {
+    return fail(ErrorCode::kInvalid,
+                request.results +
+                    " has no function with cells of both drivers and all memory "
+                    "present; scenarios/real.toml makes them");
+  }
+  TextTable cells;
+  cells.add({"replay ms", "real ms", "replay extra", "real extra", "cell"});
+  TextTable summary;
+  summary.add({"function", "pairs in the same order", "in another", "cannot be told",
+               "rank correlation", "real over replayed extra"});
+  std::vector<JsonObject> rows;
+  for (const ReplayValidation& each : validations) {
+    std::vector<JsonObject> cell_rows;
+    for (const ValidatedCell& cell : each.cells) {
+      cells.add({fixed(cell.replay_ms), fixed(cell.real_ms), fixed(cell.replay_extra_ms),
+                 fixed(cell.real_extra_ms), cell.cell.label()});
+      cell_rows.emplace_back()
+          .set("cell", cell_json(cell.cell))
+          .set("replay_ms", cell.replay_ms)
+          .set("real_ms", cell.real_ms)
+          .set("replay_extra_ms", cell.replay_extra_ms)
+          .set("real_extra_ms", cell.real_extra_ms);
+    }
+    summary.add({each.function + (each.input == LabInput::kOther ? ", other input" : ""),
+                 std::to_string(each.same_order), std::to_string(each.other_order),
+                 std::to_string(each.undecided), fixed(each.rank_correlation),
+                 fixed(each.extra_ratio) + " (" + fixed(each.extra_ratio_low) + " to " +
+                     fixed(each.extra_ratio_high) + ")"});
+    rows.emplace_back()
+        .set("function", each.function)
+        .set("input", each.input == LabInput::kOther ? "other" : "same")
+        .set("same_order", each.same_order)
+        .set("other_order", each.other_order)
+        .set("undecided", each.undecided)
+        .set("rank_correlation", each.rank_correlation)
+        .set("extra_ratio", each.extra_ratio)
+        .set("extra_ratio_low", each.extra_ratio_low)
+        .set("extra_ratio_high", each.extra_ratio_high)
+        .set("cells", cell_rows);
+  }
+  out.say(cells.text() + "\n" + summary.text());
+  out.result().set("functions", rows);
   return {};
 }
 

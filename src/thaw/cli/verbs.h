@@ -196,6 +196,12 @@ struct LabCompareRequest {
 Result<void> run_lab_compare(const Settings& settings, const LabCompareRequest& request,
                              Output& out);
 
+struct LabValidateRequest {
+  std::string results;
+};
+Result<void> run_lab_validate(const Settings& settings, const LabValidateRequest& request,
+                              Output& out);
+
 struct LabBuildRequest {
   std::string output;
   std::optional<std::string> with;    // extras with commas; none: all
