@@ -57,7 +57,7 @@ Figure cpu_by_technique(const CountedResults& results) {
       "What the VMM and its guest use is not in it; the kernel's own ways (present, mapping) have "
       "no "
       "such process. Means over functions where there are several.",
-      kFewerFunctions, selection.note};
+      technique_label_note(selection), selection.note};
   figure.table =
       make_table(selection, {"storage", "technique", "tier"}, {{"processor time", "ms", measured}});
   return figure;

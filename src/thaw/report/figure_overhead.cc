@@ -165,7 +165,7 @@ Figure make_overhead(const CountedResults& results, const OverheadFigure& wanted
       "A point is the ratio of the medians over all counted rounds; its line is the 95 % interval "
       "by bootstrap over rounds. It tells how far the measurements can be trusted, not how other "
       "functions would do.",
-      kFewerFunctions, selection.note};
+      technique_label_note(selection), selection.note};
   figure.panels = panels_of(results, wanted.heading, overheads);
   std::vector<std::string> axes{"storage", "technique", "tier"};
   if (std::ranges::find(axes, wanted.heading) == axes.end()) axes.push_back(wanted.heading);

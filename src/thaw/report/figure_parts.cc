@@ -101,7 +101,7 @@ Figure time_by_stage(const CountedResults& results) {
       "works, "
       "so it is beside the bars and no part of them. A stage without length was not measured, or "
       "there is nothing to do in it.",
-      kFewerFunctions, selection.note};
+      technique_label_note(selection), selection.note};
   figure.table =
       make_table(selection, {"storage", "technique", "tier"}, table_estimates(all, "ms"));
   return figure;
@@ -145,7 +145,7 @@ Figure bytes_by_tier(const CountedResults& results) {
   figure.notes = {
       "By where it came from; what a lower tier brings and an upper one keeps is counted once. The "
       "diamond is what the guest touched, 4 KiB for each page.",
-      kFewerFunctions, selection.note};
+      technique_label_note(selection), selection.note};
   std::vector<TableEstimate> estimates = table_estimates(all, "MiB");
   estimates.push_back({"read over touched", "ratio", mean_of(amplification)});
   estimates.push_back({"requests", "", mean_of([](const Measurement& each) {
@@ -159,6 +159,9 @@ Figure memory_by_clone(const CountedResults& results) {
   Figure figure{
       .id = "memory_by_clone", .title = "Guest memory of each clone", .kind = FigureKind::kBars};
   Selection selection = select_cells(results, {"storage", "technique", "parallel"});
+  // All of the guest's memory, by its definition: beside it nothing else could be seen.
+  std::erase_if(selection.groups,
+                [](const auto& group) { return group.first.technique == Technique::kPresent; });
   const std::vector<BarPart> parts{{"its own", "part1", private_mib},
                                    {"its share of what clones have together", "part3", shared_mib}};
   drop_unmeasured(selection, parts);
@@ -191,8 +194,10 @@ Figure memory_by_clone(const CountedResults& results) {
       "a "
       "page that eight clones have together counts an eighth for each. Pages in the page cache or "
       "a "
-      "tier's cache that no guest maps are not in it.",
-      kFewerFunctions, selection.note};
+      "tier's cache that no guest maps are not in it. The technique present is left out: it has "
+      "all of "
+      "the guest's memory, whatever is touched.",
+      technique_label_note(selection), selection.note};
   std::vector<TableEstimate> estimates = table_estimates(parts, "MiB");
   estimates.push_back({"together", "MiB", whole});
   figure.table = make_table(selection, {"storage", "technique", "parallel"}, estimates);

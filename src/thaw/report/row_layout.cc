@@ -42,6 +42,15 @@ std::string technique_label(const std::string& technique, size_t functions, size
   return technique + " (" + std::to_string(functions) + "/" + std::to_string(of_functions) + ")";
 }
 
+std::string technique_label_note(const Selection& selection) {
+  const size_t all = selection.functions().size();
+  const bool labelled = std::ranges::any_of(
+      selection.groups, [&](const auto& group) { return group.second.size() < all; });
+  if (!labelled) return "";
+  return "\"(1/" + std::to_string(all) + ")\" behind a name: of so many of the functions only; " +
+         "compare it with care.";
+}
+
 int dash_of(LabStorage storage) {
   return storage == LabStorage::kChunkedEncrypted ? 0 : static_cast<int>(storage) + 1;
 }

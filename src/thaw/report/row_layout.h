@@ -32,9 +32,8 @@ std::string heading_words(const Cell& cell, const std::vector<std::string>& axes
 
 /// "hot"; "hot (2/3)" where a row for all functions has so many of them only.
 std::string technique_label(const std::string& technique, size_t functions, size_t of_functions);
-/// What such a label means; a note of each figure that may have one.
-inline constexpr char kFewerFunctions[] =
-    "\"(2/3)\" behind a name: of so many of the functions only; compare it with care.";
+/// What such a label means; empty if no group has one.
+std::string technique_label_note(const Selection& selection);
 
 /// Solid for what thaw has, encrypted chunks; a plain file is dotted.
 int dash_of(LabStorage storage);
