@@ -79,7 +79,7 @@ def measurement(cell: dict, repetition: int, warm_up: bool, chance: random.Rando
     touches = 3000
     server = cell["technique"] not in ("present", "mapping", "mapping_cached")
     touch_ns = [round(60 * 1.35**i * factor_of(cell)) for i in range(PERCENTS)]
-    amplified = 5 * (int(cell["chunk_bytes"]) / 524288) ** 0.6 if "chunked" in cell["storage"] else 1
+    amplified = (2 if cell["technique"] == "chunks" else 1.2 if cell["technique"] in THAWS else 5) * (int(cell["chunk_bytes"]) / 524288) ** 0.6 if "chunked" in cell["storage"] else 1
     read = round(touches * 4096 * amplified * clones) if server else 0
     where = {"empty_fleet": "origin"}.get(cell["tier"], cell["tier"])
     return {

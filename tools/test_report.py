@@ -45,7 +45,7 @@ for (const canvas of document.querySelectorAll("canvas")) {
     {width: canvas.width, height: canvas.height});
   const pen = copy.getContext("2d", {willReadFrequently: true});
   pen.drawImage(canvas, 0, 0);
-  const ratio = chart.currentDevicePixelRatio, r = 6 * ratio;
+  const ratio = chart.currentDevicePixelRatio, r = 9 * ratio;
   const series = chart.data.datasets.filter((set, i) => !set.reference && !set.aux &&
     chart.isDatasetVisible(i));
   if (!series.length) wrong.push(id + ": no series");
@@ -54,7 +54,8 @@ for (const canvas of document.querySelectorAll("canvas")) {
     const isBar = meta.type === "bar";
     const values = set.data.filter((v) => v !== null && (typeof v !== "number" || v !== 0));
     if (isBar && !values.length) continue;  // nothing of that part anywhere
-    const rgb = rgbOf(set.backgroundColor);
+    const hollow = set.backgroundColor === "transparent";
+    const rgb = rgbOf(hollow ? set.borderColor : set.backgroundColor);
     const seen = meta.data.some((element) => {
       const at = element.getCenterPoint ? element.getCenterPoint() : element;
       if (!Number.isFinite(at.x) || !Number.isFinite(at.y)) return false;
@@ -80,10 +81,13 @@ const canvas = document.getElementById(arguments[0]).querySelector("canvas");
 const chart = Chart.getChart(canvas), box = canvas.getBoundingClientRect();
 for (const [i, set] of chart.data.datasets.entries()) {
   if (set.reference || set.aux || !chart.isDatasetVisible(i)) continue;
+  const area = chart.chartArea;
   for (const element of chart.getDatasetMeta(i).data) {
     const at = element.getCenterPoint ? element.getCenterPoint() : element;
     const x = box.left + at.x, y = box.top + at.y;
-    if (Number.isFinite(x) && Number.isFinite(y) && y > 0 && y < innerHeight) return [x, y];
+    // Inside by more than the rounding to whole pixels; an element without a value is skipped.
+    if (!element.skip && at.x > area.left + 1 && at.x < area.right - 1 && at.y > area.top + 1 &&
+        at.y < area.bottom - 1 && y > 0 && y < innerHeight) return [x, y];
   }
 }
 return null;
@@ -190,7 +194,9 @@ def check_dark(browser: Browser) -> list[str]:
     return found + [f"dark: {wrong}" for wrong in browser.run(BLANK)]
 
 
-def check(browser: Browser, page: Path, shots: Path | None = None, name: str = "") -> list[str]:
+def check(
+    browser: Browser, page: Path, shots: Path | None = None, name: str = "", every_view: bool = True
+) -> list[str]:
     def shot(kind: str) -> None:
         if shots:
             browser.run("scrollTo(0, 0);")
@@ -204,7 +210,8 @@ def check(browser: Browser, page: Path, shots: Path | None = None, name: str = "
     if not ids_of(browser):
         return ["no figure", *check_quiet(browser, page)]
     found = [f"light: {wrong}" for wrong in browser.run(BLANK)]
-    found += check_views(browser) + check_hover(browser, shots)
+    if every_view:
+        found += check_views(browser) + check_hover(browser, shots)
     browser.move_mouse(0, 0)
     shot("light")
     found += check_dark(browser)
@@ -276,7 +283,7 @@ def main() -> int:
                 for expected, text in broken_pages(pages["smoke"]).items():
                     broken = Path(folder) / "broken.html"
                     broken.write_text(text)
-                    if not any(expected in wrong for wrong in check(browser, broken)):
+                    if not any(expected in wrong for wrong in check(browser, broken, every_view=False)):
                         print(f"   a page that was broken passes: nothing says '{expected}'")
                         failed += 1
         except BrowserError as error:

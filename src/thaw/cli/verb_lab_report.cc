@@ -25,7 +25,8 @@ Result<void> run_lab_report(const Settings&, const LabReportRequest& request, Ou
     }
   }
   out.say(report.html + ", " + human_bytes(report.html_bytes) + ": " +
-          format_count(figures.size(), "figure") + ", each with a CSV file beside\n");
+          format_count(figures.size(), "figure") + "; as CSV in " +
+          request.csv.value_or(request.results + "/report") + "\n");
   out.result()
       .set("html", report.html)
       .set("html_bytes", report.html_bytes)

@@ -176,9 +176,13 @@
     const tipsOf = (series) => panel.rows.map((_, row) => series.points.find((p) => p[1] === row)?.[4]);
     const sets = [
       ...marks.map((series) => ({
-        ...lookOf(series), type: "line", stack: series.role, showLine: false, pointRadius: 5,
-        pointHoverRadius: 7, borderColor: colour("ground"), data: valuesOf(series),
-        tips: tipsOf(series),
+        // A dot, and a hollow diamond in which it may lie.
+        ...lookOf(series), type: "line", stack: series.role, showLine: false,
+        ...(kShapes[series.role] === "circle"
+          ? {pointRadius: 4, pointHoverRadius: 6, borderColor: colour("ground")}
+          : {pointRadius: 8, pointHoverRadius: 9, borderWidth: 2, pointBorderWidth: 2,
+             backgroundColor: "transparent"}),
+        data: valuesOf(series), tips: tipsOf(series),
       })),
       ...bars.map((series) => ({
         ...lookOf(series), type: "bar", stack: "parts", pointStyle: "rect",
@@ -250,7 +254,10 @@
     }
     const scales = {
       x: axisOf(panel.x, panel.series.flatMap((each) => each.points.map((p) => p[0]))),
-      y: axisOf(panel.y, [], {min: 0, max: 100}),
+      // Room for a line at either end.
+      y: axisOf(panel.y, [], {
+        min: -3, max: 103, afterBuildTicks: ticksAt([0, 20, 40, 60, 80, 100]),
+      }),
     };
     return {
       pixels: 380, legend: () => true, type: "scatter", data: {datasets: sets},
@@ -275,7 +282,7 @@
     } else if (set.type === "line") {
       const turned = set.pointStyle === "rectRot";
       sample.append(turned
-        ? make("path", {d: "M6 1L11 6L6 11L1 6Z", fill: set.backgroundColor})
+        ? make("path", {d: "M6 1L11 6L6 11L1 6Z", fill: "none", stroke: set.borderColor, "stroke-width": 2})
         : make("circle", {cx: 6, cy: 6, r: 4.5, fill: set.backgroundColor}));
     } else {
       sample.append(make("rect", {width: 12, height: 12, fill: set.backgroundColor}));

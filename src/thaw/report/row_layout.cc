@@ -47,8 +47,7 @@ std::string technique_label_note(const Selection& selection) {
   const bool labelled = std::ranges::any_of(
       selection.groups, [&](const auto& group) { return group.second.size() < all; });
   if (!labelled) return "";
-  return "\"(1/" + std::to_string(all) + ")\" behind a name: of so many of the functions only; " +
-         "compare it with care.";
+  return "A fraction behind a name: of so many of the functions only; compare it with care.";
 }
 
 int dash_of(LabStorage storage) {
