@@ -22,7 +22,8 @@
   // Words in lines of at most `across` letters; a word that is longer has a line of its own.
   const lines = (text, across) => {
     const made = [""];
-    for (const word of text.split(" ")) {
+    // No line begins with the sign of a percentage.
+    for (const word of text.replace(/(\d) %/g, "$1\u00a0%").split(" ")) {
       const longer = made[made.length - 1] + (made[made.length - 1] ? " " : "") + word;
       if (longer.length > across && made[made.length - 1]) made.push(word);
       else made[made.length - 1] = longer;
