@@ -58,6 +58,7 @@ qemu_tests() {
 reserve_huge_pages
 part "unit, property and end-to-end tests" release_tests
 part "QEMU driver" qemu_tests
+part "lab report in a browser" python3 tools/test_report.py
 part "real VM from an encrypted store" python3 tools/demo.py --check
 part "hosts in network namespaces" python3 tools/fleet --check
 part "address and undefined-behaviour sanitizers" address_tests

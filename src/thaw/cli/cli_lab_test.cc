@@ -51,6 +51,46 @@ TEST_F(CliLabTest, RunShowCompare) {
   EXPECT_EQ(compared.json()["cells"][0]["differs"], false);
 }
 
+TEST_F(CliLabTest, Report) {
+  write_scenario(
+      "storage = [\"plain\", \"encrypted\"]\ntechnique = [\"study_reap\"]\nfunction = [\"aes\"]\n");
+  ASSERT_EQ(run_lab().exit_code, 0);
+  write("library.js", "/*! Chart.js v3.9.1 */ the_library();");
+  const std::vector<std::string> arguments{"lab", "report", file("out"), "--plotting-library",
+                                           file("library.js")};
+  const Json made = run_json(arguments);
+  EXPECT_EQ(made["html"], file("out") + "/report.html");
+  const std::string page = text_of(file("out") + "/report.html");
+  EXPECT_EQ(made["html_bytes"], page.size());
+  EXPECT_THAT(page, HasSubstr("the_library();"));
+  ASSERT_FALSE(made["figures"].empty());
+  EXPECT_EQ(made["figures"][0]["id"], "overhead");
+  EXPECT_THAT(std::string(made["figures"][0]["sentence"]), HasSubstr("study_reap over encrypted"));
+  EXPECT_THAT(text_of(made["figures"][0]["csv"]), HasSubstr("over_plain_reap_ratio"));
+  ASSERT_FALSE(made["left_out"].empty());
+  EXPECT_NE(made["left_out"][0]["needs"], "");
+
+  auto elsewhere = arguments;
+  elsewhere.insert(elsewhere.end(), {"--output", file("there/a.html"), "--csv", file("there/csv")});
+  const Outcome told = run(elsewhere);
+  ASSERT_EQ(told.exit_code, 0) << told.err;
+  EXPECT_THAT(told.out, AllOf(HasSubstr(file("there/a.html")), HasSubstr(file("there/csv"))));
+  EXPECT_EQ(text_of(file("there/a.html")), page);
+  EXPECT_NE(text_of(file("there/csv/overhead.csv")), "");
+}
+
+TEST_F(CliLabTest, AReportOfNothingSaysWhatToDo) {
+  write("library.js", "/*! Chart.js v3.9.1 */");
+  EXPECT_THAT(
+      expect_error({"lab", "report", file("nowhere"), "--plotting-library", file("library.js")}, 3,
+                   "not_found"),
+      HasSubstr("nowhere"));
+  EXPECT_THAT(
+      expect_error({"lab", "report", file("nowhere"), "--plotting-library", file("none.js")}, 3,
+                   "not_found"),
+      HasSubstr("libjs-chart.js"));
+}
+
 TEST_F(CliLabTest, TheSmokeScenarioRuns) {
   const Outcome ran =
       run({"lab", "run", THAW_SCENARIOS "/smoke.toml", "--output", file("out"), "--json"});

@@ -66,6 +66,24 @@ void declare_lab_validate(VerbList& lab) {
   options.require("DIR");
 }
 
+void declare_lab_report(VerbList& lab) {
+  auto [options, request] = lab.add<LabReportRequest>(
+      {"report",
+       "Write a run's figures as one HTML file, which needs no network, and as a CSV file each: "
+       "overhead over plain REAP by technique and storage, distributions, stages, bytes, processor "
+       "time, memory, scaling. Under each stands what it shows, with its uncertainty. Figures that "
+       "the results have not the cells for are left out, and the report says which they need.",
+       "  thaw lab report smoke"},
+      run_lab_report);
+  options.text("DIR", request.results, kDirectoryType, "What `thaw lab run` wrote");
+  options.require("DIR");
+  options.text("--output", request.output, kFileType, "The HTML file; default DIR/report.html");
+  options.text("--csv", request.csv, kDirectoryType, "Gets the CSV files; default DIR/report");
+  options.text("--plotting-library", request.plotting_library, kFileType,
+               "Chart.js, which the HTML file carries; default that of the Debian package "
+               "libjs-chart.js");
+}
+
 void declare_lab_build(VerbList& lab) {
   auto [options, request] = lab.add<LabBuildRequest>(
       {"build",
@@ -123,6 +141,7 @@ void declare_lab_verbs(VerbList& verbs) {
   declare_lab_show(lab);
   declare_lab_compare(lab);
   declare_lab_validate(lab);
+  declare_lab_report(lab);
   declare_lab_build(lab);
   declare_lab_trace(lab);
 }

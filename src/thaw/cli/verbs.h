@@ -202,6 +202,14 @@ struct LabValidateRequest {
 Result<void> run_lab_validate(const Settings& settings, const LabValidateRequest& request,
                               Output& out);
 
+struct LabReportRequest {
+  std::string results;
+  std::optional<std::string> output;  // the HTML file
+  std::optional<std::string> csv;     // the directory
+  std::optional<std::string> plotting_library;
+};
+Result<void> run_lab_report(const Settings& settings, const LabReportRequest& request, Output& out);
+
 struct LabBuildRequest {
   std::string output;
   std::optional<std::string> with;    // extras with commas; none: all

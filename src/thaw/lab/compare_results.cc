@@ -2,6 +2,8 @@
 #include "thaw/lab/compare_results.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 #include <random>
 #include <set>
@@ -14,10 +16,9 @@ namespace {
 constexpr size_t kResamples = 2000;
 constexpr uint64_t kSeed = 1;
 
-std::vector<double> resample(std::span<const double> values, std::mt19937_64& random) {
-  std::vector<double> drawn(values.size());
+void resample(std::span<const double> values, std::mt19937_64& random, std::vector<double>& drawn) {
+  drawn.resize(values.size());
   for (double& value : drawn) value = values[random() % values.size()];
-  return drawn;
 }
 
 /// By the cell's key.
@@ -40,19 +41,32 @@ double median_of(std::vector<double> values) {
   return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
 }
 
-Interval ratio_interval(std::span<const double> a, std::span<const double> b) {
-  CHECK(!a.empty() && !b.empty());
+Interval medians_interval(std::span<const std::vector<double>> samples, const OfMedians& of) {
+  CHECK(!samples.empty());
   std::mt19937_64 random(kSeed);
-  std::vector<double> ratios(kResamples);
-  for (double& ratio : ratios) {
-    const double below = median_of(resample(a, random));
-    ratio = median_of(resample(b, random)) / below;
+  std::vector<double> drawn;
+  std::vector<double> medians(samples.size());
+  std::vector<double> values(kResamples);
+  for (double& value : values) {
+    for (size_t i = 0; i < samples.size(); ++i) {
+      CHECK(!samples[i].empty());
+      resample(samples[i], random, drawn);
+      medians[i] = median_of(drawn);
+    }
+    value = of(medians);
+    // 0 / 0 has no place in an order.
+    if (std::isnan(value)) value = std::numeric_limits<double>::infinity();
   }
-  std::ranges::sort(ratios);
+  std::ranges::sort(values);
   const auto at = [&](double share) {
-    return ratios[static_cast<size_t>(share * static_cast<double>(kResamples - 1))];
+    return values[static_cast<size_t>(share * static_cast<double>(kResamples - 1))];
   };
   return {at(0.025), at(0.975)};
+}
+
+Interval ratio_interval(std::span<const double> a, std::span<const double> b) {
+  const std::vector<double> samples[] = {{a.begin(), a.end()}, {b.begin(), b.end()}};
+  return medians_interval(samples, [](std::span<const double> of) { return of[1] / of[0]; });
 }
 
 std::vector<Cell> cells_of(const Results& results) {

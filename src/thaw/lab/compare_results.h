@@ -5,6 +5,7 @@
 // the Jackknife", 1979; percentile intervals).
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -46,7 +47,12 @@ std::vector<Cell> cells_of(const Results& results);
 /// The middle value, or the mean of the two; `values` is not empty.
 double median_of(std::vector<double> values);
 
-/// The 95 % interval of median(b) / median(a), by seeded draws; neither is empty.
+/// What is computed of several samples' medians, which come in the samples' order.
+using OfMedians = std::function<double(std::span<const double> medians)>;
+/// The 95 % interval of `of`, by seeded draws, of each sample by itself; none is empty. A draw of
+/// which `of` makes no number counts as infinite.
+Interval medians_interval(std::span<const std::vector<double>> samples, const OfMedians& of);
+/// The 95 % interval of median(b) / median(a), the same way; neither is empty.
 Interval ratio_interval(std::span<const double> a, std::span<const double> b);
 
 }  // namespace thaw
