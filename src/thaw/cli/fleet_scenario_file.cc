@@ -53,6 +53,7 @@ Result<void> read_worker(ConfigSection section, FleetWorker& out) {
   section.count("lanes", 1, kFleetLanesMax, out.lanes);
   section.count("restores_max", 0, 1'000'000, out.restores_max);
   section.flag("single_flight", out.single_flight);
+  section.number("link_bytes_per_s", 0, kBytesPerSecondMax, out.link_bytes_per_s);
   section.size("memory_size", out.memory_bytes, cache_size);
   section.choice("memory_policy", kPolicyWords, policy_of, out.memory_policy);
   section.size("local_size", out.local_bytes, cache_size);

@@ -28,6 +28,7 @@
 //   lanes = 48                                 at_s = 300
 //   restores_max = 0 (no limit)                over_s = 1
 //   single_flight = true                       instances = 1000
+//   link_bytes_per_s = 3.125e9
 //   memory_size = "256MiB"                     function = 1 (else a new one)
 //   memory_policy = "s3_fifo"
 //   local_size = "16GiB"                       [[node_loss]]

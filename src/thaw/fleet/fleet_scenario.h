@@ -55,6 +55,7 @@ struct FleetWorker {
   /// Resumes at once; one more is refused. 0: no limit.
   uint32_t restores_max = 0;
   bool single_flight = true;
+  double link_bytes_per_s = 25e9 / 8;  // into it, of what zone and origin send; 0: no limit
   uint64_t memory_bytes = uint64_t{256} << 20;
   PolicyKind memory_policy = PolicyKind::kS3Fifo;
   uint64_t local_bytes = uint64_t{16} << 30;  // of the cache file; 0: none
@@ -69,8 +70,8 @@ struct FleetZone {
   uint32_t data_stripes = 4;
   uint32_t parity_stripes = 1;
   PolicyKind policy = PolicyKind::kLru;
-  std::string latency = "zone";            // latency_preset(), or "none"
-  double node_bytes_per_s = 12.5e9 / 4.0;  // 25 Gbit/s; 0: no limit
+  std::string latency = "zone";        // latency_preset(), or "none"
+  double node_bytes_per_s = 25e9 / 8;  // out of each; 0: no limit
 };
 
 struct FleetOrigin {

@@ -29,6 +29,7 @@ enum class EventKind : uint32_t {
   kArrival,    // of the next resume
   kScheduled,  // `which`: of schedule_
   kZoneMiss,   // `which`: a flight, to be asked of the origin
+  kSent,       // `which`: a flight whose grain reaches the worker's link
   kLanded,     // `which`: a flight whose grain is here
   kInstalled,  // `which`: a resume that has one grain more
 };
@@ -55,6 +56,7 @@ struct ModelWorker {
   GrainCache memory;
   GrainCache local;
   int64_t disk_free_ns = 0;
+  int64_t link_free_ns = 0;
   uint32_t active = 0;            // resumes
   uint32_t origin_in_flight = 0;  // chunks
   std::unique_ptr<Turns> waiting;
@@ -134,12 +136,16 @@ std::vector<Scheduled> schedule_of(const FleetScenario& scenario) {
 
 class FleetRun {
  public:
-  FleetRun(const FleetScenario& scenario, const FleetCosts& costs, const FleetObserver& observe)
+  FleetRun(const FleetScenario& scenario, const FleetCosts& costs, const FleetHooks& hooks)
       : scenario_(scenario),
         costs_(costs.for_bytes(uint64_t{scenario.chunk_bytes} * scenario.grain_chunks)),
-        observe_(observe),
+        hooks_(hooks),
         grain_(scenario.grain_chunks),
         lanes_(std::max(1U, scenario.worker.lanes / scenario.grain_chunks)),
+        transfer_ns_(scenario.worker.link_bytes_per_s > 0
+                         ? ns_of(static_cast<double>(scenario.chunk_bytes) * grain_ /
+                                 scenario.worker.link_bytes_per_s)
+                         : 0),
         sets_(scenario),
         arrivals_(scenario, sets_),
         schedule_(schedule_of(scenario)),
@@ -155,7 +161,7 @@ class FleetRun {
     for (uint32_t i = 0; i < scenario.workers; ++i) {
       workers_.emplace_back(scenario, memory_grains, local_grains);
     }
-    if (scenario.zone.nodes > 0) zone_.emplace(scenario);
+    if (scenario.zone.nodes > 0) zone_.emplace(scenario, hooks.partition_of);
     result_.duration_s = scenario.duration_s;
     result_.bin_s = scenario.bin_s;
     result_.bins.resize(static_cast<size_t>(ns_of(scenario.duration_s) / bin_ns_ + 1));
@@ -205,6 +211,9 @@ class FleetRun {
         return;
       case EventKind::kZoneMiss:
         ask_origin(event.which);
+        return;
+      case EventKind::kSent:
+        come_in(event.which);
         return;
       case EventKind::kLanded:
         land(event.which);
@@ -283,7 +292,7 @@ class FleetRun {
         zone_->bring_back(what.node);
         break;
     }
-    if (observe_) observe_(step);
+    if (hooks_.observe) hooks_.observe(step);
   }
 
   void empty(FleetTier tier) {
@@ -356,8 +365,9 @@ class FleetRun {
   void count_read(const ModelResume& resume, uint32_t grain, FleetTier tier) {
     phase_result(resume.phase).reads.found[static_cast<size_t>(tier)] += grain_;
     bin().reads.found[static_cast<size_t>(tier)] += grain_;
-    if (observe_) {
-      observe_({.phase = resume.phase, .tier = tier, .worker = resume.worker, .grain = grain});
+    if (hooks_.observe) {
+      hooks_.observe(
+          {.phase = resume.phase, .tier = tier, .worker = resume.worker, .grain = grain});
     }
   }
 
@@ -403,7 +413,7 @@ class FleetRun {
     const ZoneModel::Answer answer = zone_->get(flight.grain, now_ns_, latency_);
     flight.from = answer.hit ? FleetTier::kZone : FleetTier::kOrigin;
     result_.zone_degraded += answer.degraded ? grain_ : 0;
-    at(answer.at_ns, answer.hit ? EventKind::kLanded : EventKind::kZoneMiss, number);
+    at(answer.at_ns, answer.hit ? EventKind::kSent : EventKind::kZoneMiss, number);
     return flight.from;
   }
 
@@ -435,7 +445,17 @@ class FleetRun {
       store_free_ns_ = std::max(store_free_ns_, static_cast<double>(now_ns_)) + each_ns;
       sent = static_cast<int64_t>(store_free_ns_);
     }
-    at(sent + origin_latency_.draw(latency_), EventKind::kLanded, number);
+    at(sent + origin_latency_.draw(latency_), EventKind::kSent, number);
+  }
+
+  void come_in(uint32_t number) {
+    if (transfer_ns_ == 0) {
+      land(number);
+      return;
+    }
+    int64_t& link_free = workers_[flights_[number].worker].link_free_ns;
+    link_free = std::max(now_ns_, link_free) + transfer_ns_;
+    at(link_free, EventKind::kLanded, number);
   }
 
   void land(uint32_t number) {
@@ -479,9 +499,10 @@ class FleetRun {
 
   const FleetScenario& scenario_;
   const FleetCosts costs_;  // of a grain, but memory_hit_ns
-  const FleetObserver& observe_;
+  const FleetHooks& hooks_;
   const uint32_t grain_;
-  const uint32_t lanes_;  // in grains
+  const uint32_t lanes_;       // in grains
+  const int64_t transfer_ns_;  // of a grain over the worker's link
   const WorkingSets sets_;
   FleetArrivals arrivals_;
   const std::vector<Scheduled> schedule_;
@@ -510,8 +531,8 @@ class FleetRun {
 }  // namespace
 
 Result<FleetResult> simulate_fleet(const FleetScenario& scenario, const FleetCosts& costs,
-                                   Progress& progress, const FleetObserver& observe) {
-  return FleetRun(scenario, costs, observe).run(progress);
+                                   Progress& progress, const FleetHooks& hooks) {
+  return FleetRun(scenario, costs, hooks).run(progress);
 }
 
 }  // namespace thaw

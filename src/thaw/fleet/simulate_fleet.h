@@ -10,6 +10,7 @@
 //    their latencies (zone_model.h). A miss costs as much, before the origin is asked.
 //  - An origin read waits for its turn under its worker's limit, resumes in turn (fair_queue.h),
 //    then for the store's own rate, then for its latency.
+//  - What zone and origin send comes in over the worker's link, one grain after the other.
 //  - What came from outside is verified, and all is decrypted and installed, on the first free
 //    thread of the worker.
 // What a tier brings is kept by those above it when it arrives. A resume ends with its last grain
@@ -44,12 +45,18 @@ struct FleetStep {
   uint32_t grain = 0;
   uint32_t node = 0;
 };
-using FleetObserver = std::function<void(const FleetStep&)>;
+/// For checking the simulation against real stacks.
+struct FleetHooks {
+  std::function<void(const FleetStep&)> observe;
+  /// The placement's partition of a grain, if not that of a hash of its number: a real chunk has
+  /// its own by its name.
+  std::function<uint32_t(uint32_t grain)> partition_of;
+};
 
 /// The same for the same scenario and costs, on every machine (fleet_draws.h). `scenario` is valid;
 /// its sweep is not looked at. Progress counts simulated seconds, onto what is there. kInterrupted
 /// if it is cancelled; kExhausted above kFleetMemoryMax. About a million reads of grains a second.
 Result<FleetResult> simulate_fleet(const FleetScenario& scenario, const FleetCosts& costs,
-                                   Progress& progress, const FleetObserver& observe = nullptr);
+                                   Progress& progress, const FleetHooks& hooks = {});
 
 }  // namespace thaw

@@ -40,10 +40,10 @@ FleetScenario small_fleet() {
 }
 
 FleetResult simulate(const FleetScenario& scenario, const FleetCosts& costs = round_costs(),
-                     const FleetObserver& observe = nullptr) {
+                     const FleetHooks& hooks = {}) {
   EXPECT_TRUE(scenario.validate());
   Progress progress;
-  auto result = simulate_fleet(scenario, costs, progress, observe);
+  auto result = simulate_fleet(scenario, costs, progress, hooks);
   CHECK(result.has_value());
   return std::move(*result);
 }
@@ -55,9 +55,10 @@ TEST(SimulateFleetTest, EveryReadIsFoundOnceAndEveryResumeEnds) {
   scenario.emptyings = {{.at_s = 230, .tier = FleetTier::kLocal}};
   scenario.crons = {{.first_s = 10, .period_s = 60, .over_s = 2, .functions = 5}};
   uint64_t steps = 0;
-  const FleetResult result = simulate(scenario, round_costs(), [&](const FleetStep& step) {
-    steps += step.kind == FleetStep::Kind::kRead ? 1 : 0;
-  });
+  const FleetResult result =
+      simulate(scenario, round_costs(), {.observe = [&](const FleetStep& step) {
+                 steps += step.kind == FleetStep::Kind::kRead ? 1 : 0;
+               }});
   const FleetReads& reads = result.all.reads;
   EXPECT_EQ(reads.all(), result.all.resumes * 20);
   EXPECT_EQ(reads.all(), steps);
@@ -89,6 +90,7 @@ TEST(SimulateFleetTest, OneResumeTakesWhatItsStagesTake) {
   scenario.functions = {.count = 1, .working_set_chunks = 10, .common_share = 0};
   scenario.worker.threads = 1;
   scenario.worker.lanes = 1;
+  scenario.worker.link_bytes_per_s = 0;
   scenario.origin.latency = "none";
   scenario.bursts = {{.at_s = 1, .instances = 1, .function = 1},
                      {.at_s = 2, .instances = 1, .function = 1}};
@@ -121,6 +123,19 @@ TEST(SimulateFleetTest, TheOriginsLimitsMakeItWait) {
   EXPECT_EQ(slow.origin_waited, 0u);  // the lanes are as many as the worker may ask
   scenario.origin.requests_max = 10;
   EXPECT_EQ(simulate(scenario).origin_waited, 90u);
+}
+
+TEST(SimulateFleetTest, AWorkersLinkBringsOneChunkAfterTheOther) {
+  FleetScenario scenario;
+  scenario.duration_s = 10;
+  scenario.warm_up_s = 0;
+  scenario.arrivals_per_s = 0;
+  scenario.functions = {.count = 1, .working_set_chunks = 40, .common_share = 0};
+  scenario.worker.threads = 64;
+  scenario.worker.link_bytes_per_s = 512.0 * kKiB * 100;  // a chunk takes 10 ms
+  scenario.origin.latency = "none";
+  scenario.bursts = {{.at_s = 1, .instances = 1, .function = 1}};
+  EXPECT_EQ(simulate(scenario).all.resume_ns.max(), 40u * 10'000'000 + 550'000);
 }
 
 TEST(SimulateFleetTest, WhoComesToAFullWorkerIsRejected) {

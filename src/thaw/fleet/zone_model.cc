@@ -20,12 +20,14 @@ Placement make_placement(const FleetZone& zone) {
 
 }  // namespace
 
-ZoneModel::ZoneModel(const FleetScenario& scenario)
+ZoneModel::ZoneModel(const FleetScenario& scenario,
+                     std::function<uint32_t(uint32_t grain)> partition_of)
     : data_stripes_(scenario.zone.data_stripes),
       transfer_ns_(scenario.zone.node_bytes_per_s > 0
                        ? static_cast<double>(scenario.stripe_item_bytes()) * scenario.grain_chunks /
                              scenario.zone.node_bytes_per_s * 1e9
                        : 0),
+      partition_of_(std::move(partition_of)),
       placement_(make_placement(scenario.zone)),
       up_(scenario.zone.nodes, true),
       link_free_ns_(scenario.zone.nodes, 0) {

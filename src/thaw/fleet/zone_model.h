@@ -7,7 +7,8 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <functional>
+#include <span>
 #include <vector>
 
 #include "thaw/fleet/fleet_draws.h"
@@ -21,7 +22,9 @@ namespace thaw {
 class ZoneModel {
  public:
   /// `scenario` is valid and has a zone.
-  explicit ZoneModel(const FleetScenario& scenario);
+  /// `partition_of` says a grain's; empty: a hash of its number does.
+  explicit ZoneModel(const FleetScenario& scenario,
+                     std::function<uint32_t(uint32_t grain)> partition_of = nullptr);
 
   struct Answer {
     bool hit = false;
@@ -44,11 +47,13 @@ class ZoneModel {
 
   std::span<const Placement::Node> nodes_of(uint32_t grain) const {
     return placement_.nodes_of_partition(
-        static_cast<uint32_t>(mix_bits(uint64_t{grain} << 32) % kPartitions));
+        partition_of_ ? partition_of_(grain)
+                      : static_cast<uint32_t>(mix_bits(uint64_t{grain} << 32) % kPartitions));
   }
 
   const uint32_t data_stripes_;
   const double transfer_ns_;  // of one grain's stripe over a node's link; 0: none
+  const std::function<uint32_t(uint32_t grain)> partition_of_;
   Placement placement_;
   std::vector<LatencyTable> tables_;  // by stripes that are there above data_stripes_
   std::vector<GrainCache> caches_;    // by node, as are
