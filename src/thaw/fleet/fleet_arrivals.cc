@@ -2,6 +2,7 @@
 #include "thaw/fleet/fleet_arrivals.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace thaw {
 
@@ -33,8 +34,10 @@ FleetArrivals::FleetArrivals(const FleetScenario& scenario, const WorkingSets& s
       plan(each.at_s + each.over_s * i / each.instances, sets.new_function(burst), true);
     }
   }
-  std::stable_sort(planned_.begin(), planned_.end(),
-                   [](const Planned& a, const Planned& b) { return a.at_ns < b.at_ns; });
+  // Who is equal in all of these is the same.
+  std::sort(planned_.begin(), planned_.end(), [](const Planned& a, const Planned& b) {
+    return std::tie(a.at_ns, a.function, a.anywhere) < std::tie(b.at_ns, b.function, b.anywhere);
+  });
   draw_stream();
 }
 

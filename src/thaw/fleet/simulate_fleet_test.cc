@@ -4,8 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-#include <set>
+#include <array>
 
 #include "thaw/base/check.h"
 #include "thaw/fleet/fleet_costs.h"
@@ -78,6 +77,19 @@ TEST(SimulateFleetTest, EveryReadIsFoundOnceAndEveryResumeEnds) {
   EXPECT_NEAR(seconds, scenario.duration_s, 1e-6);
   EXPECT_NEAR(result.phase(FleetPhase::kWarmUp).seconds, 100, 1e-6);
   EXPECT_NEAR(result.phase(FleetPhase::kEmpty).seconds, 20, 1e-6);
+}
+
+// Figures of one machine, which every other has to repeat. They change when the model does.
+TEST(SimulateFleetTest, TheSameOnEveryMachine) {
+  FleetScenario scenario = small_fleet();
+  scenario.bursts = {{.at_s = 150, .over_s = 1, .instances = 50}};
+  scenario.losses = {{.at_s = 200, .node = 1, .back_s = 260}};
+  scenario.crons = {{.first_s = 10, .period_s = 60, .over_s = 2, .functions = 5}};
+  const FleetResult result = simulate(scenario);
+  EXPECT_EQ(result.all.reads.found,
+            (std::array<uint64_t, kFleetTiers>{14011, 2, 6234, 2433, 2220}));
+  EXPECT_EQ(result.events, 43908u);
+  EXPECT_EQ(result.all.resume_ns.max(), 387324126u);
 }
 
 // One resume, alone: the pipeline's arithmetic by hand.
@@ -197,6 +209,31 @@ TEST(SimulateFleetTest, GrainsKeepTheHitRates) {
   for (const FleetTier tier : {FleetTier::kMemory, FleetTier::kLocal, FleetTier::kZone}) {
     EXPECT_NEAR(coarse.share(tier), fine.share(tier), 0.05) << to_string(tier);
   }
+}
+
+// A grain's chunks are spread over the servers as chunks are: what they send in a burst takes as
+// long.
+TEST(SimulateFleetTest, GrainsKeepTheServersLoad) {
+  FleetScenario scenario;
+  scenario.duration_s = 100;
+  scenario.warm_up_s = 0;
+  scenario.workers = 200;
+  scenario.arrivals_per_s = 0;
+  scenario.functions = {.count = 1, .working_set_chunks = 64, .common_share = 0};
+  scenario.zone.nodes = 40;
+  scenario.zone.latency = "none";
+  scenario.zone.node_bytes_per_s = 100e6;
+  scenario.worker.link_bytes_per_s = 0;
+  // The first fills the zone, the others come at once.
+  scenario.bursts = {{.at_s = 1, .instances = 1, .function = 1},
+                     {.at_s = 50, .over_s = 0, .instances = 200, .function = 1}};
+  const auto slowest_ms = [&](uint32_t grain_chunks) {
+    scenario.grain_chunks = grain_chunks;
+    return static_cast<double>(simulate(scenario).phase(FleetPhase::kBurst).resume_ns.max()) / 1e6;
+  };
+  const double fine = slowest_ms(1);
+  EXPECT_GT(fine, 300);
+  EXPECT_NEAR(slowest_ms(8), fine, 0.3 * fine);
 }
 
 TEST(SimulateFleetTest, CancellingEndsIt) {

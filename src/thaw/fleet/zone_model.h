@@ -45,14 +45,22 @@ class ZoneModel {
  private:
   static constexpr uint32_t kStripesMax = 20;
 
-  std::span<const Placement::Node> nodes_of(uint32_t grain) const {
+  /// Of one of the grain's chunks. Stripes are kept where those of the first would be; what the
+  /// servers send is shared out by all, or a grain of many chunks would fall on five servers.
+  std::span<const Placement::Node> nodes_of(uint32_t grain, uint32_t chunk) const {
     return placement_.nodes_of_partition(
-        partition_of_ ? partition_of_(grain)
-                      : static_cast<uint32_t>(mix_bits(uint64_t{grain} << 32) % kPartitions));
+        partition_of_ && chunk == 0
+            ? partition_of_(grain)
+            : static_cast<uint32_t>(mix_bits(uint64_t{grain} << 32 | chunk) % kPartitions));
   }
+  /// When the node has sent one more stripe of a chunk.
+  int64_t send(Placement::Node node, int64_t now_ns);
+  /// When the k-th of the stripes of a chunk was sent.
+  int64_t enough_sent(std::span<int64_t> sent, int64_t now_ns) const;
 
   const uint32_t data_stripes_;
-  const double transfer_ns_;  // of one grain's stripe over a node's link; 0: none
+  const uint32_t grain_chunks_;
+  const int64_t transfer_ns_;  // of one chunk's stripe over a node's link; 0: none
   const std::function<uint32_t(uint32_t grain)> partition_of_;
   Placement placement_;
   std::vector<LatencyTable> tables_;  // by stripes that are there above data_stripes_
