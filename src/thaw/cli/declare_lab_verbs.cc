@@ -129,6 +129,29 @@ void declare_lab_trace(VerbList& lab) {
                "libthaw_uffd_preload.so; default the one that comes with thaw");
 }
 
+void declare_lab_fleet(VerbList& lab) {
+  auto [options, request] = lab.add<LabFleetRequest>(
+      {"fleet",
+       "Simulate a fleet of 1 to 100,000 workers: popularity by Zipf, cron scans, bursts, lost "
+       "cache servers, emptied caches. Shows hit rates by tier, the origin's load, resume times, "
+       "and hit rates against cache sizes. Caches evict by thaw's own policies and stripes are "
+       "placed by its own placement; what an operation costs is measured, on this machine with "
+       "--measure. The same scenario and costs give the same figures anywhere.",
+       "  thaw lab fleet scenarios/fleet/thousand.toml --output thousand\n"
+       "  thaw lab fleet --measure costs.json\n"
+       "  thaw lab fleet scenarios/fleet/one.toml --costs costs.json"},
+      run_lab_fleet);
+  options.text("SCENARIO", request.scenario, kFileType, "The fleet, TOML");
+  options.text("--costs", request.costs, kFileType,
+               "What operations cost, JSON; default costs.json beside the scenario");
+  options.text("--output", request.output, kDirectoryType,
+               "Gets fleet.json, over_time.csv, resume_ms.csv and sizes.csv");
+  options.text("--measure", request.measure, kFileType,
+               "Measure the costs here instead, on the disk of FILE, and write them to it");
+  options.exclude("--measure", "--costs");
+  options.exclude("--measure", "--output");
+}
+
 }  // namespace
 
 void declare_lab_verbs(VerbList& verbs) {
@@ -144,6 +167,7 @@ void declare_lab_verbs(VerbList& verbs) {
   declare_lab_report(lab);
   declare_lab_build(lab);
   declare_lab_trace(lab);
+  declare_lab_fleet(lab);
 }
 
 }  // namespace thaw

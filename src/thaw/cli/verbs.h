@@ -227,6 +227,14 @@ struct LabTraceRequest {
 };
 Result<void> run_lab_trace(const Settings& settings, const LabTraceRequest& request, Output& out);
 
+struct LabFleetRequest {
+  std::optional<std::string> scenario;
+  std::optional<std::string> costs;    // none: costs.json beside the scenario
+  std::optional<std::string> output;   // a directory
+  std::optional<std::string> measure;  // instead of a scenario: the file to write costs to
+};
+Result<void> run_lab_fleet(const Settings& settings, const LabFleetRequest& request, Output& out);
+
 /// The settings as far as they could be read: what is wrong with them is a finding.
 Result<void> run_doctor(const Result<Settings>& settings, Output& out);
 
