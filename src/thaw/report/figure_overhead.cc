@@ -146,9 +146,8 @@ Figure make_overhead(const CountedResults& results, const OverheadFigure& wanted
   Figure figure{.id = wanted.id, .title = wanted.title, .kind = FigureKind::kRows};
   const Selection selection = select_cells(results, {wanted.heading, "technique"}, wanted.held);
   std::vector<Overhead> overheads = overheads_of(results, selection);
-  std::ranges::stable_sort(overheads, {}, [&](const Overhead& each) {
-    const auto values = results.values_of(wanted.heading);
-    return std::ranges::find(values, axis_value(each.cell, wanted.heading)) - values.begin();
+  std::ranges::sort(overheads, {}, [&](const Overhead& each) {
+    return std::pair(heading_cell(each.cell, {wanted.heading}), each.cell);
   });
   std::set<std::string> headings;
   bool compares = false;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "thaw/report/row_layout.h"
 #include "thaw/report/words.h"
@@ -20,8 +21,8 @@ std::vector<const Selection::Group*> in_order(const Selection& selection,
                                               const std::vector<std::string>& headings) {
   std::vector<const Selection::Group*> groups;
   for (const Selection::Group& each : selection.groups) groups.push_back(&each);
-  std::ranges::stable_sort(groups, {}, [&](const Selection::Group* group) {
-    return std::pair(heading_cell(group->first, headings), group->first.technique);
+  std::ranges::sort(groups, {}, [&](const Selection::Group* group) {
+    return std::tuple(heading_cell(group->first, headings), group->first.technique, group->first);
   });
   return groups;
 }
@@ -98,7 +99,7 @@ std::vector<FigurePanel> make_panels(const Selection& selection, const LinePanel
                              .tip = tip_of(name, *estimate, wanted.unit)});
     }
     for (FigureSeries& each : panel.series) {
-      std::ranges::stable_sort(each.points, {}, &FigurePoint::x);
+      std::ranges::sort(each.points, {}, &FigurePoint::x);
     }
     if (!panel.series.empty()) panels.push_back(std::move(panel));
   }
