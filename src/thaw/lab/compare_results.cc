@@ -77,8 +77,10 @@ std::vector<Cell> cells_of(const Results& results) {
 
 std::vector<double> samples_of(const Results& results, const Cell& cell) {
   std::vector<double> samples;
+  // By key: what is of no matter to a cell, as the chunk size is to a plain file, may differ.
+  const std::string key = cell.key();
   for (const Measurement& each : results.measurements) {
-    if (each.warm_up || !(each.cell == cell)) continue;
+    if (each.warm_up || each.cell.key() != key) continue;
     samples.insert(samples.end(), each.resume_ms.begin(), each.resume_ms.end());
   }
   return samples;

@@ -75,5 +75,18 @@ TEST(CompareResultsTest, WarmUpIsLeftOutAndForeignCellsAreCounted) {
   EXPECT_EQ(comparison.only_b, 1U);
 }
 
+TEST(CompareResultsTest, ACellIsFoundWhateverHasNoMatterToIt) {
+  Results results;
+  Measurement measurement;
+  measurement.cell.chunk_bytes = 16384;  // of a plain file
+  measurement.resume_ms = {3};
+  results.measurements.push_back(measurement);
+  EXPECT_EQ(samples_of(results, Cell{}), std::vector<double>{3});
+  measurement.cell.storage = LabStorage::kChunked;
+  results.measurements.push_back(measurement);
+  EXPECT_EQ(samples_of(results, Cell{.storage = LabStorage::kChunked}).size(), 0U);
+  EXPECT_EQ(samples_of(results, measurement.cell).size(), 1U);
+}
+
 }  // namespace
 }  // namespace thaw

@@ -95,12 +95,14 @@ Result<TierOptions> LabHome::tiers_of(const Cell& cell, LabZone* zone, uint64_t 
     options.local = LocalTierOptions{};
     options.local->cache.path = places_.disk.file("cache-" + name_);
     options.local->cache.bytes_max = kLabCacheBytes;
+    options.local->cache.slot_bytes = static_cast<uint32_t>(chunk_bytes_);
     options.local->verify_always = cell.without == Without::kPageVerify;
   }
   if (cell.tier == LabTier::kEmptyFleet) {
     options.local = LocalTierOptions{};
     options.local->cache.path = places_.disk.file("cache-empty");
     options.local->cache.bytes_max = kEmptyLocalBytesMax;
+    options.local->cache.slot_bytes = static_cast<uint32_t>(chunk_bytes_);
     std::remove(options.local->cache.path.c_str());
   }
   if (cell.tier == LabTier::kZone || cell.tier == LabTier::kEmptyFleet) {

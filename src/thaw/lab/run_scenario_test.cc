@@ -139,6 +139,18 @@ TEST_F(RunScenarioTest, DiffsAndDifferentSnapshotsAreRightPageByPage) {
   EXPECT_GT(different, 0U);
 }
 
+TEST_F(RunScenarioTest, ChunksOfEverySizeAreKeptWhereTheyAre) {
+  const Scenario some = scenario(R"(
+    storage = ["chunked_encrypted"]
+    technique = ["chunks", "hot", "reap"]
+    tier = ["memory", "local"]
+    chunk_bytes = [16384, 2097152, 4194304]
+  )");
+  const auto report = run_scenario(some, options("out"), progress_);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->measured, 3 * 18U);
+}
+
 TEST_F(RunScenarioTest, StagesAndBytesAreCountedWhereTheyAre) {
   const Scenario some = scenario(R"(
     storage = ["plain", "chunked_encrypted"]
