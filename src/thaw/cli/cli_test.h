@@ -51,7 +51,7 @@ struct Outcome {
 class ThawProcess {
  public:
   /// A watchdog, far above what any test takes; nothing is judged by it.
-  static constexpr int kWaitMaxMs = 120'000;
+  static constexpr int kWaitMaxMs = 600'000;
 
   ThawProcess(const std::string& program, std::vector<std::string> arguments,
               const Variables& environment, std::string err_path)
