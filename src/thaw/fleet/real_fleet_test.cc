@@ -21,9 +21,9 @@
 #include "thaw/fleet/working_sets.h"
 #include "thaw/store/catalog.h"
 #include "thaw/store/dir_store.h"
-#include "thaw/zone/memcached_process.h"
 #include "thaw/testing/temp_dir.h"
 #include "thaw/tier/stack.h"
+#include "thaw/zone/memcached_process.h"
 
 namespace thaw {
 namespace {
