@@ -88,9 +88,11 @@ Result<void> run_lab_run(const Settings&, const LabRunRequest& request, Output& 
   options.scenario_path = request.scenario;
   options.output = request.output;
   options.playground.traces = request.traces.value_or(default_traces());
-  if (std::ranges::any_of(scenario.cells,
-                          [](const Cell& cell) { return cell.driver == LabDriver::kQemu; })) {
-    options.playground.guests = request.guests.value_or("");
+  const bool real = std::ranges::any_of(
+      scenario.cells, [](const Cell& cell) { return cell.driver == LabDriver::kQemu; });
+  // Without guests the preflight says how to make them; what runs them comes after that.
+  if (real && request.guests) {
+    options.playground.guests = *request.guests;
     ASSIGN_OR_RETURN(options.playground.programs.driver, find_guest_driver(request.driver));
     ASSIGN_OR_RETURN(options.playground.programs.preload, find_preload_library(request.preload));
   }
