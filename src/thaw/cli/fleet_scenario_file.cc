@@ -129,16 +129,21 @@ void read_events(ConfigSection& top, const std::string& source, const std::strin
   });
 }
 
+Result<uint64_t> sweep_size(const toml::node& node) {
+  const auto text = node.value_exact<std::string>();
+  if (!text) return fail(ErrorCode::kInvalid, "must hold texts like \"4GiB\"");
+  ASSIGN_OR_RETURN(const uint64_t bytes, parse_size(*text));
+  TRY(cache_size(bytes));
+  return bytes;
+}
+
 Result<void> read_sweep(ConfigSection section, std::optional<FleetSweep>& out) {
   if (!section.exists()) return {};
   FleetSweep sweep;
   section.choice("tier", kTierWords, cache_of, sweep.tier);
   section.list("sizes", [&](const toml::node& node, const std::string& place) -> Result<void> {
-    const auto text = node.value_exact<std::string>();
-    if (!text) return fail(ErrorCode::kInvalid, place + " must hold texts like \"4GiB\"");
-    Result<uint64_t> bytes = parse_size(*text);
+    Result<uint64_t> bytes = sweep_size(node);
     if (!bytes) return fail(std::move(bytes).error().with_context(place));
-    TRY(cache_size(*bytes));
     if (sweep.sizes.size() == kFleetSizesMax) {
       return fail(ErrorCode::kExhausted,
                   place + ": at most " + std::to_string(kFleetSizesMax) + " sizes");

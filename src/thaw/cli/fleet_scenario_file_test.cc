@@ -118,6 +118,10 @@ TEST(FleetScenarioFile, ErrorsSayWhereWhatAndWhatToDo) {
   EXPECT_THAT(message("[worker]\nlocal_policy = \"fifo\""), HasSubstr("\"s3_fifo\""));
   EXPECT_THAT(message("[worker]\nlocal_size = \"4 GB\""), HasSubstr("worker.local_size"));
   EXPECT_THAT(message("[[empty]]\nat_s = 1\ntier = \"origin\""), HasSubstr("\"local\""));
+  EXPECT_THAT(message("[sweep]\nsizes = [\n\"1MiB\",\n\"5121111111111111\"]"),
+              AllOf(HasSubstr("f.toml line 4: sweep.sizes"), HasSubstr("1024 TiB")));
+  EXPECT_THAT(message("[sweep]\nsizes = [1]"),
+              AllOf(HasSubstr("f.toml line 2: sweep.sizes"), HasSubstr("4GiB")));
   EXPECT_THAT(message("[cron]\nperiod_s = 1"), HasSubstr("cron must be a list"));
   EXPECT_THAT(message("cron = [1]"), HasSubstr("[[cron]]"));
   EXPECT_THAT(message("[[cron]]\nperiod_s = 0"), HasSubstr("cron.period_s"));
