@@ -93,8 +93,9 @@ Result<TierOptions> LabHome::tiers_of(const Cell& cell, LabZone* zone, uint64_t 
   options.memory.bytes_max = cell.tier == LabTier::kMemory ? kMemoryBytesMax : 0;
   if (cell.tier == LabTier::kLocal) {
     options.local = LocalTierOptions{};
-    options.local->cache.path = places_.disk.file("cache-" + name_);
-    options.local->cache.bytes_max = kLabCacheBytes;
+    options.local->cache.bytes_max = lab_cache_bytes(cell, trace_);
+    options.local->cache.path =
+        places_.disk.file("cache-" + name_ + "-" + std::to_string(options.local->cache.bytes_max));
     options.local->cache.slot_bytes = static_cast<uint32_t>(chunk_bytes_);
     options.local->verify_always = cell.without == Without::kPageVerify;
   }
@@ -120,7 +121,8 @@ Result<void> LabHome::fill(TierStack& stack, const Cell& cell,
                            std::set<std::string>& filled) const {
   const bool mounted = cell.frontend == LabFrontend::kMount;
   for (const FunctionSnapshot* const snapshot : snapshots) {
-    const std::string key = name_ + " " + snapshot->name(mounted ? Layout::kLinear : Layout::kHot);
+    std::string key = name_ + " " + snapshot->name(mounted ? Layout::kLinear : Layout::kHot);
+    if (cell.tier == LabTier::kLocal) key += " " + std::to_string(lab_cache_bytes(cell, trace_));
     if (!filled.insert(key).second) continue;
     Progress progress;
     ASSIGN_OR_RETURN(

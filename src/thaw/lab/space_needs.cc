@@ -12,6 +12,9 @@
 namespace thaw {
 namespace {
 
+// Where each clone has a snapshot of its own.
+constexpr uint64_t kClonesCacheBytes = 2 * kGiB;
+constexpr uint64_t kCacheBytesMin = 64 * kMiB;
 constexpr uint64_t kResultBytes = 2500;     // a line of results.jsonl
 constexpr uint64_t kResultCloneBytes = 50;  // and for each clone
 constexpr uint64_t kResultsHeaderBytes = 4096;
@@ -52,6 +55,11 @@ std::string SpaceNeeds::describe(const std::string& disk, const std::string& mem
          human_bytes(store_bytes) + " in " + memory;
 }
 
+uint64_t lab_cache_bytes(const Cell& cell, const FunctionTrace& function) {
+  if (cell.clones == LabClones::kDifferent) return kClonesCacheBytes;
+  return std::max(kCacheBytesMin, 2 * function.shape.page_count * kPageBytes);
+}
+
 SpaceNeeds space_needs(const Scenario& scenario, const CellFunctions& functions) {
   SpaceNeeds needs;
   needs.result_bytes = kResultsHeaderBytes;
@@ -72,7 +80,8 @@ SpaceNeeds space_needs(const Scenario& scenario, const CellFunctions& functions)
     add(needs.store_bytes, "store " + home, data);
     const bool ours = is_ours(cell.technique);
     if (ours && cell.tier == LabTier::kLocal) {
-      add(needs.scratch_bytes, "cache " + home, kLabCacheBytes);
+      const uint64_t cache = lab_cache_bytes(cell, function);
+      add(needs.scratch_bytes, "cache " + home + " " + std::to_string(cache), cache);
     }
     // The study's files have no holes, and each clone its own.
     if (!ours && !is_kernels(cell.technique) && cell.storage != LabStorage::kPlain) {

@@ -17,8 +17,9 @@
 
 namespace thaw {
 
-/// What the playground reserves on the disk for each snapshot's local tier.
-inline constexpr uint64_t kLabCacheBytes = 2 * kGiB;
+/// What the playground reserves on the disk for the local tier of the cell's function, chunks of
+/// every layout, and a diff's, included.
+uint64_t lab_cache_bytes(const Cell& cell, const FunctionTrace& function);
 
 struct SpaceNeeds {
   uint64_t result_bytes = 0;   // of results.jsonl

@@ -49,7 +49,12 @@ TEST(SpaceNeedsTest, FilesThatCellsShareCountOnce) {
       "storage = [\"chunked_encrypted\"]\nchunk_bytes = [16384, 65536]\ntechnique = [\"hot\"]\n";
   EXPECT_EQ(needs_of(chunks + "tier = [\"memory\"]").scratch_bytes, 2 * kData);
   EXPECT_EQ(needs_of(chunks + "tier = [\"memory\", \"local\"]").scratch_bytes,
-            2 * kData + 2 * kLabCacheBytes);
+            2 * kData + 2 * 64 * kMiB);
+  // One more where clones have snapshots of their own.
+  EXPECT_EQ(needs_of("storage = [\"chunked_encrypted\"]\ntechnique = [\"hot\"]\n"
+                     "tier = [\"local\"]\nparallel = [4]\nclones = [\"same\", \"different\"]")
+                .scratch_bytes,
+            kData + 64 * kMiB + 2 * kGiB);
 }
 
 TEST(SpaceNeedsTest, WhatCannotFitIsRefusedWithBothFigures) {
