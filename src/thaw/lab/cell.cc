@@ -54,7 +54,7 @@ const std::vector<LabAxis>& lab_axes() {
       {"function", {}},
       {"input", {"same", "other"}},
       {"parallel", {}},
-      {"without", {"nothing", "layout", "page_verify", "page_fill", "overlap"}},
+      {"without", {"nothing", "layout", "page_verify", "page_fill", "overlap", "placement"}},
       {"frontend", {"uffd", "mount"}},
       {"snapshot", {"full", "diff"}},
       {"clones", {"same", "different"}},

@@ -72,6 +72,8 @@ enum class Without {
   kPageVerify,  // what the local disk yields is hashed whole
   kPageFill,    // a fault decrypts and installs all of its chunk
   kOverlap,     // one chunk at a time is loaded ahead
+  kPlacement,   // faults are served where the scheduler likes, not on the core of the thread that
+                // waits
 };
 
 struct Cell {

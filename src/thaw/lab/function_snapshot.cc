@@ -285,6 +285,7 @@ ReplayVmmOptions FunctionSnapshot::vmm() const {
   vmm.image_path = options_.oracle_path;
   vmm.mapped_path = layers().image_path;
   vmm.overlay_path = layers().diff_path;
+  vmm.thread_id = true;  // as the QEMU preload library does: faults can be served near the guest
   vmm.regions = {{bytes(), 0}};
   vmm.touching.order = ReplayTouching::Order::kTrace;
   vmm.touching.trace = trace_.measured;

@@ -101,7 +101,7 @@ TEST_F(RunScenarioTest, TheOriginTheAblationAndSeveralAtOnceRun) {
     tier = ["local", "origin"]
     chunk_bytes = [65536]
     parallel = [1, 3]
-    without = ["nothing", "layout", "page_verify", "page_fill", "overlap"]
+    without = ["nothing", "layout", "page_verify", "page_fill", "overlap", "placement"]
   )");
   const auto report = run_scenario(some, options("out"), progress_);
   ASSERT_TRUE(report) << report.error().message;

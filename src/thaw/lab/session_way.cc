@@ -30,6 +30,9 @@ class SessionWay final : public ResumeWay {
     options_.stages = &stages_;
     if (context.cell.without == Without::kPageFill) options_.fill = Fill::kChunk;
     if (context.cell.without == Without::kOverlap) options_.prefetch_lanes = 1;
+    if (context.cell.without == Without::kPlacement) {
+      options_.placement.placement = CorePolicy::kNone;
+    }
   }
 
   Result<GuestReport> resume(uint64_t clone) override {
