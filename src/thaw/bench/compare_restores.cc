@@ -9,7 +9,7 @@
 #include <fstream>
 #include <set>
 
-#include "thaw/bench/bench_zone.h"
+#include "thaw/base/check.h"
 #include "thaw/bench/paired.h"
 #include "thaw/chunk/sealed_chunk.h"
 #include "thaw/lab/vmm_connection.h"
@@ -20,6 +20,7 @@
 #include "thaw/tier/page_reader.h"
 #include "thaw/tier/stack.h"
 #include "thaw/tier/warm.h"
+#include "thaw/zone/local_zone.h"
 
 namespace thaw {
 namespace {
@@ -95,11 +96,11 @@ class Restores {
 // Restores from a zone that has the whole snapshot; nothing else keeps a chunk.
 class ZoneRestores {
  public:
-  ZoneRestores(Restores& restores, const BenchZone& servers, unsigned parity)
+  ZoneRestores(Restores& restores, const LocalZone& servers, unsigned parity)
       : restores_(restores) {
     tiers_ = *TierStack::create(restores.store(), workers_,
-                                {.memory = {.bytes_max = 0}, .zone = servers.options(parity)});
-    BenchZone::wait_until_up(*tiers_->zone_client(), servers.servers.size());
+                                {.memory = {.bytes_max = 0}, .zone = servers.options(1, parity)});
+    CHECK(wait_until_up(*tiers_->zone_client(), servers.nodes()));
     Progress progress;
     const auto warmed = warm(*tiers_, restores.chunks(), progress);
     CHECK(warmed && warmed->not_kept == 0);
@@ -123,13 +124,13 @@ class ZoneRestores {
 std::vector<Comparison> bench_node_lost(const BenchScale& scale) {
   Restores restores(scale.smoke ? 2048 : 16384);
   constexpr unsigned kServers = 6;
-  const BenchZone whole(kServers);
-  const BenchZone broken(kServers);
-  ZoneRestores whole_4_1(restores, whole, 1);
-  ZoneRestores lost_4_1(restores, broken, 1);
-  ZoneRestores whole_4_2(restores, whole, 2);
-  ZoneRestores lost_4_2(restores, broken, 2);
-  broken.servers[0]->kill();
+  const auto whole = *LocalZone::start(kServers, {.memory_mib = 256, .threads = 1});
+  const auto broken = *LocalZone::start(kServers, {.memory_mib = 256, .threads = 1});
+  ZoneRestores whole_4_1(restores, *whole, 1);
+  ZoneRestores lost_4_1(restores, *broken, 1);
+  ZoneRestores whole_4_2(restores, *whole, 2);
+  ZoneRestores lost_4_2(restores, *broken, 2);
+  broken->server(0).kill();
   const auto lost_over_whole = [&](const std::string& name, const std::string& what,
                                    const SessionOptions& session, ZoneRestores& lost,
                                    ZoneRestores& all) {

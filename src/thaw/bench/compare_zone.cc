@@ -9,10 +9,11 @@
 #include <future>
 #include <random>
 
-#include "thaw/bench/bench_zone.h"
+#include "thaw/base/check.h"
 #include "thaw/bench/paired.h"
 #include "thaw/chunk/sealed_chunk.h"
 #include "thaw/zone/encoded_chunk.h"
+#include "thaw/zone/local_zone.h"
 
 namespace thaw {
 namespace {
@@ -29,9 +30,9 @@ double us_since(Clock::time_point begin) {
 // One way of cutting, and its chunks in the zone.
 class CutZone {
  public:
-  CutZone(const BenchZone& servers, unsigned parity, uint32_t chunks) {
-    zone_ = *ZoneClient::create(servers.options(parity));
-    BenchZone::wait_until_up(*zone_, servers.servers.size());
+  CutZone(const LocalZone& servers, unsigned parity, uint32_t chunks) {
+    zone_ = *ZoneClient::create(servers.options(1, parity));
+    CHECK(wait_until_up(*zone_, servers.nodes()));
     Sha256 hasher;
     for (uint32_t i = 0; i < chunks; ++i) {
       auto bytes = std::make_shared<AlignedBuffer>(kChunkBytesDefault);
@@ -110,10 +111,10 @@ std::vector<Comparison> bench_erasure(const BenchScale& scale) {
 std::vector<Comparison> bench_zone(const BenchScale& scale) {
   std::vector<Comparison> results = bench_erasure(scale);
   if (!MemcachedProcess::unavailable().empty()) return results;
-  const BenchZone servers(kData + 1);
+  const auto servers = *LocalZone::start(kData + 1, {.memory_mib = 256, .threads = 1});
   const uint32_t chunks = scale.smoke ? 4 : 64;
-  CutZone with_parity(servers, 1, chunks);
-  CutZone without(servers, 0, chunks);
+  CutZone with_parity(*servers, 1, chunks);
+  CutZone without(*servers, 0, chunks);
   const int reads = scale.smoke ? 20 : 2000;
   for (Comparison& result : compare_all(
            {{.name = "zone_hit_p50",

@@ -2,7 +2,6 @@
 #include "thaw/fleet/simulate_fleet.h"
 
 #include <algorithm>
-#include <boost/heap/d_ary_heap.hpp>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -11,42 +10,20 @@
 
 #include "thaw/base/bytes.h"
 #include "thaw/base/check.h"
+#include "thaw/fleet/event_queue.h"
 #include "thaw/fleet/fleet_arrivals.h"
+#include "thaw/fleet/fleet_record.h"
+#include "thaw/fleet/fleet_schedule.h"
 #include "thaw/fleet/grain_cache.h"
+#include "thaw/fleet/pool.h"
 #include "thaw/fleet/turns.h"
 #include "thaw/fleet/zone_model.h"
 
 namespace thaw {
 namespace {
 
-constexpr double kNsPerSecond = 1e9;
 constexpr uint64_t kEventsPerLook = 1 << 14;        // at progress and cancelling
 constexpr uint64_t kEventsPerMemoryLook = 1 << 20;  // which walks all workers
-
-int64_t ns_of(double seconds) { return static_cast<int64_t>(seconds * kNsPerSecond); }
-
-enum class EventKind : uint32_t {
-  kArrival,    // of the next resume
-  kScheduled,  // `which`: of schedule_
-  kZoneMiss,   // `which`: a flight, to be asked of the origin
-  kSent,       // `which`: a flight whose grain reaches the worker's link
-  kLanded,     // `which`: a flight whose grain is here
-  kInstalled,  // `which`: a resume that has one grain more
-};
-
-struct Event {
-  int64_t at_ns = 0;
-  uint64_t number = 0;  // of those at the same time the first made goes first
-  EventKind kind = EventKind::kArrival;
-  uint32_t which = 0;
-};
-struct Later {
-  bool operator()(const Event& a, const Event& b) const {
-    return a.at_ns != b.at_ns ? a.at_ns > b.at_ns : a.number > b.number;
-  }
-};
-using EventQueue =
-    boost::heap::d_ary_heap<Event, boost::heap::arity<4>, boost::heap::compare<Later>>;
 
 struct ModelWorker {
   ModelWorker(const FleetScenario& scenario, uint32_t memory_grains, uint32_t local_grains)
@@ -78,62 +55,6 @@ struct Flight {
   std::vector<uint32_t> resumes;  // that wait for it, the one that began it first
 };
 
-/// Records whose numbers are used again.
-template <typename T>
-class Pool {
- public:
-  uint32_t add(T value) {
-    if (free_.empty()) {
-      all_.push_back(std::move(value));
-      return static_cast<uint32_t>(all_.size() - 1);
-    }
-    const uint32_t number = free_.back();
-    free_.pop_back();
-    all_[number] = std::move(value);
-    return number;
-  }
-  void remove(uint32_t number) { free_.push_back(number); }
-  T& operator[](uint32_t number) { return all_[number]; }
-
- private:
-  std::vector<T> all_;
-  std::vector<uint32_t> free_;
-};
-
-/// What the scenario does to the fleet at a time.
-struct Scheduled {
-  enum class Kind { kPhase, kEmpty, kLose, kBack };
-  int64_t at_ns = 0;
-  Kind kind = Kind::kPhase;
-  FleetPhase phase = FleetPhase::kSteady;  // that begins with it; kSteady: none does
-  FleetTier tier = FleetTier::kLocal;
-  uint32_t node = 0;
-};
-
-std::vector<Scheduled> schedule_of(const FleetScenario& scenario) {
-  std::vector<Scheduled> schedule;
-  for (const FleetBurst& burst : scenario.bursts) {
-    schedule.push_back({.at_ns = ns_of(burst.at_s), .phase = FleetPhase::kBurst});
-  }
-  for (const FleetNodeLoss& loss : scenario.losses) {
-    schedule.push_back({.at_ns = ns_of(loss.at_s),
-                        .kind = Scheduled::Kind::kLose,
-                        .phase = FleetPhase::kAfterLoss,
-                        .node = loss.node});
-    if (loss.back_s) {
-      schedule.push_back(
-          {.at_ns = ns_of(*loss.back_s), .kind = Scheduled::Kind::kBack, .node = loss.node});
-    }
-  }
-  for (const FleetEmptying& emptying : scenario.emptyings) {
-    schedule.push_back({.at_ns = ns_of(emptying.at_s),
-                        .kind = Scheduled::Kind::kEmpty,
-                        .phase = FleetPhase::kEmpty,
-                        .tier = emptying.tier});
-  }
-  return schedule;
-}
-
 class FleetRun {
  public:
   FleetRun(const FleetScenario& scenario, const FleetCosts& costs, const FleetHooks& hooks)
@@ -153,8 +74,7 @@ class FleetRun {
         origin_latency_(latency_preset(scenario.origin.latency).value_or(LatencyShape{}), 1, 1,
                         scenario.grain_chunks),
         threads_(size_t{scenario.workers} * scenario.worker.threads, 0),
-        phase_end_ns_(ns_of(scenario.warm_up_s)),
-        bin_ns_(ns_of(scenario.bin_s)) {
+        record_(scenario) {
     const uint32_t memory_grains = scenario.memory_grains();
     const uint32_t local_grains = scenario.local_grains();
     workers_.reserve(scenario.workers);
@@ -162,25 +82,21 @@ class FleetRun {
       workers_.emplace_back(scenario, memory_grains, local_grains);
     }
     if (scenario.zone.nodes > 0) zone_.emplace(scenario, hooks.partition_of);
-    result_.duration_s = scenario.duration_s;
-    result_.bin_s = scenario.bin_s;
-    result_.bins.resize(static_cast<size_t>(ns_of(scenario.duration_s) / bin_ns_ + 1));
   }
 
   Result<FleetResult> run(Progress& progress) {
     const uint64_t seconds_before = progress.bytes_done.load();
     for (uint32_t i = 0; i < schedule_.size(); ++i) {
-      at(schedule_[i].at_ns, EventKind::kScheduled, i);
+      queue_.add(schedule_[i].at_ns, EventKind::kScheduled, i);
     }
     plan_arrival();
     while (!queue_.empty()) {
-      const Event event = queue_.top();
-      queue_.pop();
+      const Event event = queue_.pop();
       now_ns_ = event.at_ns;
       handle(event);
-      ++result_.events;
-      if (result_.events % kEventsPerMemoryLook == 0) TRY(look_at_memory());
-      if (result_.events % kEventsPerLook != 0) continue;
+      const uint64_t events = ++record_.totals().events;
+      if (events % kEventsPerMemoryLook == 0) TRY(look_at_memory());
+      if (events % kEventsPerLook != 0) continue;
       if (progress.cancelled()) {
         return fail(ErrorCode::kInterrupted,
                     "the simulation was stopped at " + std::to_string(now_ns_ / 1'000'000'000) +
@@ -191,16 +107,11 @@ class FleetRun {
       progress.bytes_done.store(seconds_before + static_cast<uint64_t>(done));
     }
     TRY(look_at_memory());
-    end_phases();
     progress.bytes_done.store(seconds_before + static_cast<uint64_t>(scenario_.duration_s));
-    return std::move(result_);
+    return record_.finish();
   }
 
  private:
-  void at(int64_t at_ns, EventKind kind, uint32_t which) {
-    queue_.push({at_ns, ++events_made_, kind, which});
-  }
-
   void handle(const Event& event) {
     switch (event.kind) {
       case EventKind::kArrival:
@@ -224,57 +135,10 @@ class FleetRun {
     }
   }
 
-  // Time and phases.
-
-  FleetBin& bin() {
-    const auto index = static_cast<size_t>(now_ns_ / bin_ns_);
-    // A store that is slower than what is asked of it answers long after the end: what comes later
-    // than twice the duration is in the last bin.
-    const size_t last = 2 * static_cast<size_t>(scenario_.duration_s / scenario_.bin_s) + 1;
-    if (std::min(index, last) >= result_.bins.size()) {
-      result_.bins.resize(std::min(index, last) + 1);
-    }
-    return result_.bins[std::min(index, last)];
-  }
-
-  FleetPhaseResult& phase_result(FleetPhase phase) {
-    return result_.phases[static_cast<size_t>(phase)];
-  }
-
-  void add_seconds(int64_t until_ns) {
-    phase_result(phase_).seconds += static_cast<double>(until_ns - phase_since_ns_) / kNsPerSecond;
-    phase_since_ns_ = until_ns;
-  }
-
-  FleetPhase phase_now() {
-    if (phase_ != FleetPhase::kSteady && now_ns_ >= phase_end_ns_) {
-      add_seconds(phase_end_ns_);
-      phase_ = FleetPhase::kSteady;
-    }
-    return phase_;
-  }
-
-  void end_phases() {
-    now_ns_ = ns_of(scenario_.duration_s);
-    phase_now();
-    add_seconds(std::max(now_ns_, phase_since_ns_));
-    result_.all.seconds = scenario_.duration_s;
-    for (const FleetPhaseResult& each : result_.phases) {
-      result_.all.resumes += each.resumes;
-      result_.all.rejected += each.rejected;
-      result_.all.origin_reads += each.origin_reads;
-      result_.all.reads.add(each.reads);
-      result_.all.resume_ns.merge(each.resume_ns);
-    }
-  }
+  // What the scenario does.
 
   void happen(const Scheduled& what) {
-    if (what.phase != FleetPhase::kSteady) {
-      phase_now();
-      add_seconds(now_ns_);
-      phase_ = what.phase;
-      phase_end_ns_ = now_ns_ + ns_of(scenario_.phase_s);
-    }
+    if (what.phase != FleetPhase::kSteady) record_.begin(what.phase, now_ns_);
     FleetStep step{.tier = what.tier, .node = what.node};
     switch (what.kind) {
       case Scheduled::Kind::kPhase:
@@ -310,7 +174,7 @@ class FleetRun {
     for (const ModelWorker& worker : workers_) {
       bytes += sizeof worker + worker.memory.memory_bytes() + worker.local.memory_bytes();
     }
-    result_.memory_bytes = std::max(result_.memory_bytes, bytes);
+    record_.totals().memory_bytes = std::max(record_.totals().memory_bytes, bytes);
     if (bytes <= kFleetMemoryMax) return {};
     return fail(ErrorCode::kExhausted, "the simulated caches take more than " +
                                            human_bytes(kFleetMemoryMax) +
@@ -321,23 +185,23 @@ class FleetRun {
 
   void plan_arrival() {
     next_arrival_ = arrivals_.next();
-    if (next_arrival_) at(next_arrival_->at_ns, EventKind::kArrival, 0);
+    if (next_arrival_) queue_.add(next_arrival_->at_ns, EventKind::kArrival, 0);
   }
 
   void arrive() {
     const FleetArrival arrival = *next_arrival_;
     plan_arrival();
-    const FleetPhase phase = phase_now();
+    const FleetPhase phase = record_.phase(now_ns_);
     ModelWorker& worker = workers_[arrival.worker];
     const uint32_t limit = scenario_.worker.restores_max;
     if (limit != 0 && worker.active >= limit) {
-      ++phase_result(phase).rejected;
-      ++bin().rejected;
+      ++record_.of(phase).rejected;
+      ++record_.bin(now_ns_).rejected;
       return;
     }
     ++worker.active;
-    ++phase_result(phase).resumes;
-    ++bin().resumes;
+    ++record_.of(phase).resumes;
+    ++record_.bin(now_ns_).resumes;
     const uint32_t resume = resumes_.add({.worker = arrival.worker,
                                           .function = arrival.function,
                                           .begun_ns = now_ns_,
@@ -355,16 +219,16 @@ class FleetRun {
     }
     if (resume.outstanding > 0) return;
     const auto took = static_cast<uint64_t>(now_ns_ - resume.begun_ns);
-    phase_result(resume.phase).resume_ns.record(took);
-    ++bin().finished;
-    bin().resume_ns_sum += took;
+    record_.of(resume.phase).resume_ns.record(took);
+    ++record_.bin(now_ns_).finished;
+    record_.bin(now_ns_).resume_ns_sum += took;
     --workers_[resume.worker].active;
     resumes_.remove(number);
   }
 
   void count_read(const ModelResume& resume, uint32_t grain, FleetTier tier) {
-    phase_result(resume.phase).reads.found[static_cast<size_t>(tier)] += grain_;
-    bin().reads.found[static_cast<size_t>(tier)] += grain_;
+    record_.of(resume.phase).reads.found[static_cast<size_t>(tier)] += grain_;
+    record_.bin(now_ns_).reads.found[static_cast<size_t>(tier)] += grain_;
     if (hooks_.observe) {
       hooks_.observe(
           {.phase = resume.phase, .tier = tier, .worker = resume.worker, .grain = grain});
@@ -402,7 +266,7 @@ class FleetRun {
       int64_t& thread = free_thread(flight.worker);
       const int64_t begin = std::max({now_ns_, thread, worker.disk_free_ns});
       thread = worker.disk_free_ns = begin + static_cast<int64_t>(costs_.local_read_ns);
-      at(thread, EventKind::kLanded, number);
+      queue_.add(thread, EventKind::kLanded, number);
       return flight.from = FleetTier::kLocal;
     }
     if (!zone_) {
@@ -412,8 +276,8 @@ class FleetRun {
     }
     const ZoneModel::Answer answer = zone_->get(flight.grain, now_ns_, latency_);
     flight.from = answer.hit ? FleetTier::kZone : FleetTier::kOrigin;
-    result_.zone_degraded += answer.degraded ? grain_ : 0;
-    at(answer.at_ns, answer.hit ? EventKind::kSent : EventKind::kZoneMiss, number);
+    record_.totals().zone_degraded += answer.degraded ? grain_ : 0;
+    queue_.add(answer.at_ns, answer.hit ? EventKind::kSent : EventKind::kZoneMiss, number);
     return flight.from;
   }
 
@@ -421,7 +285,7 @@ class FleetRun {
     const Flight& flight = flights_[number];
     ModelWorker& worker = workers_[flight.worker];
     if (!may_ask_origin(worker)) {
-      result_.origin_waited += grain_;
+      record_.totals().origin_waited += grain_;
       if (!worker.waiting) worker.waiting = std::make_unique<Turns>();
       worker.waiting->push(flight.resumes.front(), number);
       return;
@@ -437,15 +301,15 @@ class FleetRun {
 
   void dispatch(uint32_t number, ModelWorker& worker) {
     worker.origin_in_flight += grain_;
-    phase_result(phase_now()).origin_reads += grain_;
-    bin().origin_reads += grain_;
+    record_.of(record_.phase(now_ns_)).origin_reads += grain_;
+    record_.bin(now_ns_).origin_reads += grain_;
     int64_t sent = now_ns_;
     if (scenario_.origin.requests_per_s > 0) {
       const double each_ns = kNsPerSecond * grain_ / scenario_.origin.requests_per_s;
       store_free_ns_ = std::max(store_free_ns_, static_cast<double>(now_ns_)) + each_ns;
       sent = static_cast<int64_t>(store_free_ns_);
     }
-    at(sent + origin_latency_.draw(latency_), EventKind::kSent, number);
+    queue_.add(sent + origin_latency_.draw(latency_), EventKind::kSent, number);
   }
 
   void come_in(uint32_t number) {
@@ -455,7 +319,7 @@ class FleetRun {
     }
     int64_t& link_free = workers_[flights_[number].worker].link_free_ns;
     link_free = std::max(now_ns_, link_free) + transfer_ns_;
-    at(link_free, EventKind::kLanded, number);
+    queue_.add(link_free, EventKind::kLanded, number);
   }
 
   void land(uint32_t number) {
@@ -494,7 +358,7 @@ class FleetRun {
     int64_t& thread = free_thread(resumes_[resume].worker);
     thread = std::max(now_ns_, thread) +
              static_cast<int64_t>(before_ns + costs_.decrypt_ns + costs_.install_ns);
-    at(thread, EventKind::kInstalled, resume);
+    queue_.add(thread, EventKind::kInstalled, resume);
   }
 
   const FleetScenario& scenario_;
@@ -519,13 +383,8 @@ class FleetRun {
   double store_free_ns_ = 0;
 
   EventQueue queue_;
-  uint64_t events_made_ = 0;
   int64_t now_ns_ = 0;
-  FleetPhase phase_ = FleetPhase::kWarmUp;
-  int64_t phase_since_ns_ = 0;
-  int64_t phase_end_ns_;
-  const int64_t bin_ns_;
-  FleetResult result_;
+  FleetRecord record_;
 };
 
 }  // namespace

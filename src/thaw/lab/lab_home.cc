@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/lab/lab_home.h"
 
-#include <chrono>
 #include <cstdio>
-#include <thread>
 
 #include "thaw/base/latency_shape.h"
 #include "thaw/lab/space_needs.h"
@@ -15,24 +13,6 @@ namespace {
 
 constexpr uint64_t kEmptyLocalBytesMax = kGiB;
 constexpr uint64_t kMemoryBytesMax = 4 * kGiB;
-constexpr std::chrono::seconds kZoneUpMax{30};
-constexpr std::chrono::milliseconds kPoll{2};
-
-/// Until the client has a connection to every node: a new worker's, not what is measured.
-Result<void> wait_until_up(const ZoneClient& zone, size_t nodes) {
-  const auto limit = std::chrono::steady_clock::now() + kZoneUpMax;
-  while (true) {
-    size_t up = 0;
-    for (const ZoneNodeStatus& node : zone.status().nodes) {
-      up += node.state == ZoneNodeState::kUp ? 1 : 0;
-    }
-    if (up == nodes) return {};
-    if (std::chrono::steady_clock::now() > limit) {
-      return fail(ErrorCode::kUnavailable, "the lab's memcached servers do not answer");
-    }
-    std::this_thread::sleep_for(kPoll);
-  }
-}
 
 }  // namespace
 

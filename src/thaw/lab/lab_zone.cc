@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/lab/lab_zone.h"
 
-#include "thaw/base/latency_shape.h"
-#include "thaw/base/units.h"
-
 namespace thaw {
 namespace {
 
@@ -15,33 +12,16 @@ constexpr unsigned kItemMibMax = 2;
 }  // namespace
 
 Result<std::unique_ptr<LabZone>> LabZone::start() {
-  auto zone = std::make_unique<LabZone>();
-  for (unsigned i = 0; i < kNodes; ++i) {
-    ASSIGN_OR_RETURN(auto server,
-                     MemcachedProcess::start(
-                         {.memory_mib = kNodeMib, .threads = 1, .item_mib_max = kItemMibMax}));
-    zone->servers_.push_back(std::move(server));
-  }
-  return zone;
-}
-
-ZoneOptions LabZone::options(uint64_t seed) const {
-  ZoneOptions options;
-  options.item_bytes_max = kItemMibMax * kMiB;
-  options.shape = latency_preset("zone");
-  options.seed = seed;
-  for (size_t i = 0; i < servers_.size(); ++i) {
-    options.nodes.push_back(
-        {.name = "node" + std::to_string(i), .host = "127.0.0.1", .port = servers_[i]->port()});
-  }
-  return options;
+  ASSIGN_OR_RETURN(auto servers, LocalZone::start(kNodes, {.memory_mib = kNodeMib,
+                                                           .threads = 1,
+                                                           .item_mib_max = kItemMibMax}));
+  return std::unique_ptr<LabZone>(new LabZone(std::move(servers)));
 }
 
 Result<void> LabZone::empty() {
   filled_.clear();
   // flush_all spares what was stored within its second.
-  for (const auto& server : servers_) TRY(server->restart());
-  return {};
+  return servers_->restart();
 }
 
 }  // namespace thaw

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// LabZone: the zone of the lab: stock memcached servers on the loopback, whose answers are shaped
-// as a zone's (base/latency_shape.h), four stripes and one of parity.
+// LabZone: the zone of the lab, and what it holds.
 #pragma once
 
 #include <memory>
 #include <set>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "thaw/base/result.h"
-#include "thaw/zone/memcached_process.h"
-#include "thaw/zone/zone_options.h"
+#include "thaw/zone/local_zone.h"
 
 namespace thaw {
 
@@ -21,8 +19,8 @@ class LabZone {
   /// kUnsupported, with what to install, if there is no memcached.
   static Result<std::unique_ptr<LabZone>> start();
 
-  ZoneOptions options(uint64_t seed) const;
-  size_t nodes() const { return servers_.size(); }
+  ZoneOptions options(uint64_t seed) const { return servers_->options(seed); }
+  size_t nodes() const { return servers_->nodes(); }
 
   /// Forgets all that the servers have.
   Result<void> empty();
@@ -31,7 +29,9 @@ class LabZone {
   std::set<std::string>& filled() { return filled_; }
 
  private:
-  std::vector<std::unique_ptr<MemcachedProcess>> servers_;
+  explicit LabZone(std::unique_ptr<LocalZone> servers) : servers_(std::move(servers)) {}
+
+  const std::unique_ptr<LocalZone> servers_;
   std::set<std::string> filled_;
 };
 
