@@ -36,7 +36,7 @@ std::string program_path() {
 
 // The child gets the two pipe ends as its standard input and output and an empty signal mask:
 // thaw's daemons block the signals that they read from a signalfd. Not a ChildProcess (sys/): that
-// one dies with the thread that started it, and clones are started by threads that end before.
+// one forks, and copying the page tables of a lab that holds gigabytes takes longer than a resume.
 Result<pid_t> spawn(int input, int output) {
   posix_spawn_file_actions_t files;
   posix_spawnattr_t attributes;
