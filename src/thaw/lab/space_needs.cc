@@ -31,13 +31,22 @@ uint64_t available_memory() {
   return UINT64_MAX;
 }
 
-uint64_t touched_pages(const Cell& cell, const FunctionTrace& function) {
+/// Those of the call that the cell makes.
+std::set<uint64_t> touched_pages(const Cell& cell, const FunctionTrace& function) {
   const bool other = cell.input == LabInput::kOther && function.other;
   std::set<uint64_t> pages;
   for (const TraceEvent& event : (other ? *function.other : function.measured).events) {
     pages.insert(event.page);
   }
-  return pages.size();
+  return pages;
+}
+
+/// A child that differs in each of these pages: its oracle, its hot layout, and whole chunks in the
+/// linear one.
+uint64_t child_bytes(const Cell& cell, const std::set<uint64_t>& pages) {
+  std::set<uint64_t> chunks;
+  for (const uint64_t page : pages) chunks.insert(page * kPageBytes / cell.chunk_bytes);
+  return 2 * pages.size() * kPageBytes + chunks.size() * cell.chunk_bytes;
 }
 
 Result<void> check_place(const std::string& what, uint64_t needed, const std::string& place,
@@ -90,8 +99,13 @@ SpaceNeeds space_needs(const Scenario& scenario, const CellFunctions& functions)
             "study " + home + axis_value(cell, "storage") + std::to_string(clone), image);
       }
     }
+    const std::set<uint64_t> touched = touched_pages(cell, function);
+    for (uint64_t clone = 0; cell.clones == LabClones::kDifferent && clone < cell.parallel;
+         ++clone) {
+      add(needs.store_bytes, "child " + home + std::to_string(clone), child_bytes(cell, touched));
+    }
     const bool whole = cell.technique == Technique::kPresent;
-    const uint64_t guest = whole ? image : touched_pages(cell, function) * kPageBytes;
+    const uint64_t guest = whole ? image : touched.size() * kPageBytes;
     needs.guest_bytes = std::max(needs.guest_bytes, guest * cell.parallel);
   }
   return needs;

@@ -55,6 +55,12 @@ TEST(SpaceNeedsTest, FilesThatCellsShareCountOnce) {
                      "tier = [\"local\"]\nparallel = [4]\nclones = [\"same\", \"different\"]")
                 .scratch_bytes,
             kData + 64 * kMiB + 2 * kGiB);
+  // Each child has its pages' chunks whole, and these pages twice more.
+  const std::string clones =
+      "storage = [\"chunked_encrypted\"]\ntechnique = [\"hot\"]\ntier = [\"memory\"]\n";
+  EXPECT_EQ(
+      needs_of(clones + "parallel = [4]\nclones = [\"different\"]").store_bytes,
+      needs_of(clones + "parallel = [4]").store_bytes + 4 * (2 * 2 * kPageBytes + 512 * kKiB));
 }
 
 TEST(SpaceNeedsTest, WhatCannotFitIsRefusedWithBothFigures) {
