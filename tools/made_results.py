@@ -49,7 +49,7 @@ def cells() -> list[dict]:
         for parallel in (8, 64):
             add(function=function, parallel=parallel)
             add(**chunked, technique="hot", parallel=parallel, clones="different")
-        for without in ("layout", "page_verify", "page_fill", "overlap"):
+        for without in ("layout", "page_verify", "page_fill", "overlap", "placement"):
             add(**chunked, technique="hot", without=without)
         add(**chunked, technique="on_demand", frontend="mount")
         add(**chunked, technique="hot", snapshot="diff")

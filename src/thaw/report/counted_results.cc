@@ -169,6 +169,7 @@ void keep_lines(Selection& selection, std::string_view axis) {
 std::string cell_words(const Cell& cell) {
   std::string words = axis_value(cell, "technique") + " over " + axis_value(cell, "storage");
   if (cell.tier != LabTier::kLocal) words += ", tier " + axis_value(cell, "tier");
+  if (cell.clones == LabClones::kDifferent) words += ", different snapshots";
   return words;
 }
 

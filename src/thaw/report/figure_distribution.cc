@@ -19,7 +19,7 @@ constexpr double kTablePercents[] = {5, 25, 50, 75, 90, 95, 99, 100};
 SeriesLook look_of(const Cell& cell) {
   // The two ends are shown, what lies between on demand: all together are too many to read.
   return {.role = axis_value(cell, "technique"),
-          .dash = dash_of(cell.storage),
+          .dash = dash_of(cell),
           .hidden = cell.storage == LabStorage::kEncrypted || cell.storage == LabStorage::kChunked};
 }
 

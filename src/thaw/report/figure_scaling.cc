@@ -17,7 +17,7 @@ struct Ends {
   const Cell* most = nullptr;
 };
 
-/// The least and the most at once, by technique and storage.
+/// The least and the most at once, by line.
 std::map<Cell, Ends> ends_of(const Selection& selection) {
   std::map<Cell, Ends> ends;
   for (const auto& [group, cells] : selection.groups) {
@@ -49,7 +49,7 @@ Figure time_by_parallel(const CountedResults& results) {
   Figure figure{.id = "time_by_parallel",
                 .title = "Resume time against resumes at once",
                 .kind = FigureKind::kLines};
-  Selection selection = select_cells(results, {"storage", "technique", "parallel"});
+  Selection selection = select_cells(results, {"storage", "technique", "parallel", "clones"});
   keep_lines(selection, "parallel");
   if (selection.empty()) {
     figure.needs = "two values of parallel or more, of the same storage, technique and function";
@@ -77,10 +77,10 @@ Figure time_by_parallel(const CountedResults& results) {
   figure.notes = {
       "Of each round the median over its clones; the interval is over rounds, since the clones of "
       "a "
-      "round share its luck. All are resumes of one snapshot. As many times longer as there are "
-      "resumes: nothing is shared.",
+      "round share its luck. Different snapshots have each their own working set, of one function. "
+      "As many times longer as there are resumes: nothing is shared.",
       selection.note};
-  figure.table = make_table(selection, {"storage", "technique", "tier", "parallel"},
+  figure.table = make_table(selection, {"storage", "technique", "tier", "parallel", "clones"},
                             {{"median", "ms", median},
                              {"slowest", "ms", mean_of([](const Measurement& each) {
                                 return std::ranges::max(each.resume_ms);

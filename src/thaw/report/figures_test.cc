@@ -184,6 +184,28 @@ TEST(FigureScaling, GrowsFromTheFewestToTheMost) {
   EXPECT_EQ(in_table(figure.table, "rate", 1), 80);  // two in 25 ms
 }
 
+TEST(FigureScaling, DifferentSnapshotsAreALineOfTheirOwn) {
+  MadeResults made;
+  for (const char* parallel : {"2", "8"}) {
+    for (const char* clones : {"same", "different"}) {
+      made.add({{"storage", "chunked_encrypted"},
+                {"technique", "hot"},
+                {"parallel", parallel},
+                {"clones", clones}},
+               nine_of(std::string(clones) == "same" ? 10 : 30));
+    }
+  }
+  const Figure figure = time_by_parallel(CountedResults(made.results));
+  ASSERT_EQ(figure.needs, "");
+  const FigureSeries* const same = find_series(figure.panels[0], "hot");
+  const FigureSeries* const different = find_series(figure.panels[0], "hot, different snapshots");
+  ASSERT_EQ(different->points.size(), 2U);
+  EXPECT_EQ(different->points[0].y, 30);
+  EXPECT_EQ(same->points[0].y, 10);
+  EXPECT_NE(same->look.dash, different->look.dash);
+  EXPECT_THAT(figure.sentence, HasSubstr("different snapshots, 8 instead of 2"));
+}
+
 TEST(FigureVariants, EachIsComparedWithItsTwin) {
   MadeResults made;
   const auto add = [&](AxisWords more, double ms) {

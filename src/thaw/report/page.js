@@ -7,7 +7,10 @@
   const charts = JSON.parse(document.getElementById("charts").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const kRowPixels = 25, kWordsAcross = 20, kTipAcross = 38;
-  const kDashes = [[], [2, 3], [7, 3], [8, 3, 2, 3]];
+  const kDashes = [
+    [], [2, 3], [7, 3], [8, 3, 2, 3],
+    [14, 4], [2, 7], [7, 7], [8, 7, 2, 7],  // of clones of different snapshots
+  ];
   // Shapes, for those to whom a colour says little.
   const kShapes = {
     present: "rect", mapping: "rectRot", mapping_cached: "triangle",

@@ -90,9 +90,12 @@ std::vector<FigurePanel> make_panels(const Selection& selection, const LinePanel
       const std::optional<Estimate> estimate = wanted.estimate(view.cells_of(cells));
       if (!estimate) continue;
       const std::string technique = axis_value(group, "technique");
-      const std::string name =
-          technique + (says_storage ? " over " + axis_value(group, "storage") : "");
-      series_of(panel, name, {.role = technique, .dash = says_storage ? dash_of(group.storage) : 0})
+      std::string name = technique;
+      if (says_storage) name += " over " + axis_value(group, "storage");
+      Cell look = group;
+      if (!says_storage) look.storage = LabStorage::kChunkedEncrypted;
+      if (group.clones == LabClones::kDifferent) name += ", different snapshots";
+      series_of(panel, name, {.role = technique, .dash = dash_of(look)})
           .points.push_back({.x = wanted.x_of(group),
                              .y = estimate->value,
                              .interval = estimate->interval,

@@ -41,7 +41,7 @@ struct LinePanels {
   EstimateOfCells estimate;
   std::string unit;  // of y, in tips
 };
-/// A line for each technique and storage.
+/// A line for each technique and storage, and one more for clones of different snapshots.
 std::vector<FigurePanel> make_panels(const Selection& selection, const LinePanels& wanted);
 
 struct RowPanels {

@@ -50,8 +50,11 @@ std::string technique_label_note(const Selection& selection) {
   return "A fraction behind a name: of so many of the functions only; compare it with care.";
 }
 
-int dash_of(LabStorage storage) {
-  return storage == LabStorage::kChunkedEncrypted ? 0 : static_cast<int>(storage) + 1;
+int dash_of(const Cell& cell) {
+  const bool encrypted_chunks = cell.storage == LabStorage::kChunkedEncrypted;
+  const int dash = encrypted_chunks ? 0 : static_cast<int>(cell.storage) + 1;
+  constexpr int kStorages = 4;
+  return dash + (cell.clones == LabClones::kDifferent ? kStorages : 0);
 }
 
 FigureSeries& series_of(FigurePanel& panel, const std::string& name, const SeriesLook& look) {

@@ -35,8 +35,9 @@ std::string technique_label(const std::string& technique, size_t functions, size
 /// What such a label means; empty if no group has one.
 std::string technique_label_note(const Selection& selection);
 
-/// Solid for what thaw has, encrypted chunks; a plain file is dotted.
-int dash_of(LabStorage storage);
+/// Solid for what thaw has, encrypted chunks; a plain file is dotted. Clones of different snapshots
+/// have dashes of their own.
+int dash_of(const Cell& cell);
 
 /// The series with this name, made at the end if it is new.
 FigureSeries& series_of(FigurePanel& panel, const std::string& name, const SeriesLook& look);
