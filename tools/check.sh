@@ -15,7 +15,7 @@ echo "== One definition"
 python3 tools/check_one_definition.py --self-test
 echo "== Shell and Python syntax"
 for script in tools/*.sh .ci/run; do bash -n "$script"; done
-python3 -m compileall -q tools vmm/qemu
+python3 -m compileall -q tools vmm
 
 # The canary: a value behind a lock, read without it, has to be an error, or the analysis below proves
 # nothing.

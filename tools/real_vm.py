@@ -93,7 +93,7 @@ class RealVms:
         """What the function answers on the host."""
         if request not in self.digests:
             said = subprocess.run(
-                [sys.executable, QEMU.parent / "guest/function.py"],
+                [sys.executable, QEMU.parent.parent / "guest/function.py"],
                 input=request + "\n", capture_output=True, text=True, check=True,
             )  # fmt: skip
             self.digests[request] = json.loads(said.stdout.splitlines()[-1])["sha256"]

@@ -28,10 +28,12 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from page_server import PAGE, PageServer
-from thaw_qemu import durable, lab_guest
-
 HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+
+from thaw_vmm import durable, lab_guest  # noqa: E402
+from thaw_vmm.page_server import PAGE, PageServer  # noqa: E402
+
 MEMORY_MIB = 192
 FULL_MEMORY_MIB = 640
 WARM_CALLS = 3
@@ -261,7 +263,7 @@ class GuestTest(ThawQemuTest):
         self.assertFalse(self.refused["ok"])
         self.assertIn("orders is -1", self.refused["error"])
         # The host computes the same answer: the guest's is no accident of a broken machine.
-        function = [sys.executable, str(HERE / "guest/function.py")]
+        function = [sys.executable, str(HERE.parent / "guest/function.py")]
         host = subprocess.run(
             function, input=json.dumps(REQUEST) + "\n", capture_output=True, text=True, check=True
         )
@@ -293,7 +295,7 @@ class GuestTest(ThawQemuTest):
             {"function": "text", "input": "huge"},
         ]
         host = subprocess.run(
-            [sys.executable, str(HERE / "guest/function.py")],
+            [sys.executable, str(HERE.parent / "guest/function.py")],
             input="".join(json.dumps(request) + "\n" for request in requests),
             capture_output=True, text=True, check=True,
         )  # fmt: skip
@@ -329,8 +331,8 @@ class GuestTest(ThawQemuTest):
 
     def test_aes_is_aes(self) -> None:
         """The example of FIPS 197, appendix C.1."""
-        sys.path.insert(0, str(HERE / "guest"))
-        self.addCleanup(sys.path.remove, str(HERE / "guest"))
+        sys.path.insert(0, str(HERE.parent / "guest"))
+        self.addCleanup(sys.path.remove, str(HERE.parent / "guest"))
         from functions import aes
 
         keys = aes.expand_key(bytes(range(16)))
@@ -726,7 +728,7 @@ class LabGuestTest(ThawQemuTest):
             for call in inputs.values()
         ]
         host = subprocess.run(
-            [sys.executable, str(HERE / "guest/function.py")],
+            [sys.executable, str(HERE.parent / "guest/function.py")],
             input="".join(json.dumps(request) + "\n" for request in requests),
             capture_output=True, text=True, check=True,
         )  # fmt: skip

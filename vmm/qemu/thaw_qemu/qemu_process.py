@@ -17,8 +17,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import unix_socket
-from .failure import Failure
+from thaw_vmm import unix_socket
+from thaw_vmm.failure import Failure
+from thaw_vmm.vmm import hardware_virtualises, kvm_opens
 
 _EMULATOR = "qemu-system-x86_64"
 # A versioned machine: a snapshot's device state fits this one alone.
@@ -88,16 +89,8 @@ class VmDirectory:
 
 
 def accelerator() -> str:
-    """kvm where the processor virtualises, else tcg: a /dev/kvm without vmx or svm emulates every
-    instruction."""
-    flags: list[str] = []
-    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as cpuinfo:
-        for line in cpuinfo:
-            if line.startswith("flags"):
-                flags = line.split()
-                break
-    hardware = "vmx" in flags or "svm" in flags
-    return "kvm" if hardware and os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg"
+    """kvm where the processor virtualises, else tcg, which is faster than a KVM that emulates."""
+    return "kvm" if hardware_virtualises() and kvm_opens() else "tcg"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 import json
 from pathlib import Path
 
-from .unix_socket import Lines
+from thaw_vmm.unix_socket import Lines, connect
 
 
 class QmpError(Exception):
@@ -18,7 +18,7 @@ class Qmp:
     def __init__(self, path: Path, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         try:
-            self._lines = Lines(path, timeout_s)
+            self._lines = Lines(connect(path, timeout_s))
         except OSError as error:
             raise QmpError(f"nobody listens on {path}: {error.strerror}") from error
         try:

@@ -15,9 +15,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import durable, guest_image, qemu_process
-from .failure import Failure
-from .function_client import FunctionClient
+from thaw_vmm import durable, guest_image
+from thaw_vmm.failure import Failure
+from thaw_vmm.function_client import FunctionClient
+from thaw_vmm.vmm import TIMEOUT_S_DEFAULT, Resumption
+
+from . import qemu_process
 from .qemu_process import Machine, QemuProcess, VmDirectory
 from .qmp import Qmp, QmpError
 
@@ -26,7 +29,6 @@ MEMORY_MIB_DEFAULT = 256
 MEMORY_MIB_MIN = 128
 # Against typing errors: the memory becomes a file of this size.
 MEMORY_MIB_MAX = 16 << 10
-TIMEOUT_S_DEFAULT = 60.0
 
 _POLL_S = 0.001
 _QUIT_WAIT_S = 3.0
@@ -137,24 +139,9 @@ def snapshot(vm_path: Path, output: Path, timeout_s: float) -> dict:
         }
 
 
-@dataclass(frozen=True)
-class Resumption:
-    """What a VM is resumed from, and how."""
-
-    vmstate: Path
-    way: str
-    memory: Path | None = None
-    memory_mib: int | None = None
-    preload: Path | None = None
-    uffd_socket: Path | None = None
-    timeout_s: float = TIMEOUT_S_DEFAULT
-    outlives: bool = True  # whoever resumes it
-
-
 @dataclass
 class Loaded:
-    """A VM whose device state is loaded, before the guest goes on. Times are of the monotonic
-    clock, in nanoseconds, which all processes share."""
+    """A VM whose device state is loaded, before the guest goes on (vmm.LoadedVm)."""
 
     vm: VmDirectory
     process: QemuProcess
@@ -169,10 +156,25 @@ class Loaded:
         """Just before QEMU was started."""
         return round(self.process.begin * 1e9)
 
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
     def run(self) -> None:
         """Lets the guest go on."""
         self.qmp.execute("cont")
         self.running_ns = time.monotonic_ns()
+
+    def console(self, timeout_s: float) -> FunctionClient:
+        return FunctionClient(self.vm.serial_socket, timeout_s)
+
+    def memory_base(self) -> int:
+        """Where QEMU has the guest's memory: one mapping, from the guest's address 0 on."""
+        said = str(self.qmp.execute("human-monitor-command", **{"command-line": "gpa2hva 0"}))
+        # "Host virtual address for 0x0 (memory) is 0x7f..."
+        with contextlib.suppress(ValueError):
+            return int(said.rpartition(" ")[2], 16)
+        raise Failure(f"QEMU does not tell where guest memory is: {said!r}", "use QEMU 7.2")
 
 
 @contextlib.contextmanager

@@ -18,11 +18,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from . import lab_guest, process_memory, qemu_process, vm
+from . import lab_guest, process_memory
 from .failure import Failure
-from .function_client import FunctionClient
 from .lab_guest import LabGuest
-from .qemu_process import QemuProcess
+from .vmm import Resumption, Vmm, WrittenAtLoad
 
 _PAGE = 4096
 _COMPARE_BYTES = 1 << 20
@@ -36,15 +35,15 @@ class Measure:
     away."""
 
     guest: Path
-    how: vm.Resumption
+    how: Resumption
     call: str | None  # of lab_guest.CALLS; None: verify
     vm_path: Path | None
     follow_input: bool
 
 
-def measure(what: Measure) -> Iterator[dict]:
+def measure(vmm: Vmm, what: Measure) -> Iterator[dict]:
     """The result. No guest runs on, however it ends."""
-    guest = lab_guest.load(what.guest)
+    guest = lab_guest.load(what.guest, vmm.name)
     how = replace(
         what.how,
         vmstate=guest.vmstate,
@@ -55,9 +54,9 @@ def measure(what: Measure) -> Iterator[dict]:
     go = _follow_input() if what.follow_input else None
     with _folder(what.vm_path) as path:
         if what.call is None:
-            yield _verify(guest, path, how, go)
+            yield _verify(vmm, guest, path, how, go)
         else:
-            yield _call(guest, path, how, go, what.call)
+            yield _call(vmm, guest, path, how, go, what.call)
 
 
 @contextlib.contextmanager
@@ -96,45 +95,26 @@ def _hold(go: threading.Event | None) -> None:
         go.wait()
 
 
-@contextlib.contextmanager
-def _ended(resumed: vm.Loaded) -> Iterator[None]:
-    """The QEMU is gone after the block. It has nothing to save."""
-    try:
-        yield
-    finally:
-        resumed.process.kill()
-        resumed.vm.clean()
-
-
-def _memory_base(resumed: vm.Loaded) -> int:
-    """Where QEMU has the guest's memory. All of it is one mapping, from the guest's address 0 on."""
-    said = str(resumed.qmp.execute("human-monitor-command", **{"command-line": "gpa2hva 0"}))
-    # "Host virtual address for 0x0 (memory) is 0x7f..."
-    with contextlib.suppress(ValueError):
-        return int(said.rpartition(" ")[2], 16)
-    raise Failure(f"QEMU does not tell where guest memory is: {said!r}", "use QEMU 7.2")
-
-
 def _call(
-    guest: LabGuest, path: Path, how: vm.Resumption, go: threading.Event | None, name: str
+    vmm: Vmm, guest: LabGuest, path: Path, how: Resumption, go: threading.Event | None, name: str
 ) -> dict:
     """A resume and one call, which is answered right."""
     call = guest.calls[name]
     before: list[process_memory.Usage] = []
 
-    def hold(qemu: QemuProcess) -> None:
+    def hold(pid: int) -> None:
         _hold(go)
-        before.append(process_memory.usage(qemu.pid))
+        before.append(process_memory.usage(pid))
 
-    with vm.loaded(path, how, hold) as resumed:
-        pid = resumed.process.pid
-        with _ended(resumed), FunctionClient(resumed.vm.serial_socket, how.timeout_s) as function:
+    with vmm.loaded(path, how, hold) as resumed:
+        pid = resumed.pid
+        with resumed.console(how.timeout_s) as function:
             resumed.run()
             answered = function.timed_call(call.request(guest.function))
             used = process_memory.usage(pid)
             guest.check_reply(call, answered.reply)
             size = guest.memory_mib << 20
-            cost = process_memory.footprint(pid, _memory_base(resumed), size)
+            cost = process_memory.footprint(pid, resumed.memory_base(), size)
             start_ms = _ms(resumed.started_ns, resumed.ready_ns)
             load_ms = _ms(resumed.loading_ns, resumed.running_ns)
             loaded_call_ms = _ms(resumed.loading_ns, answered.replied_ns)
@@ -142,7 +122,7 @@ def _call(
                 "function": guest.function,
                 "way": how.way,
                 "call": name,
-                "accelerator": qemu_process.accelerator(),
+                "accelerator": vmm.accelerator(),
                 "pid": pid,
                 "start_ms": start_ms,
                 "load_ms": load_ms,
@@ -167,24 +147,26 @@ def _call(
 
 
 def _verify(
-    guest: LabGuest, path: Path, how: vm.Resumption, go: threading.Event | None
+    vmm: Vmm, guest: LabGuest, path: Path, how: Resumption, go: threading.Event | None
 ) -> dict:
     """A resume whose guest never runs; every byte of its memory is the snapshot's."""
-    with vm.loaded(path, how, lambda _: _hold(go)) as resumed, _ended(resumed):
-        compared = _compare(guest, resumed.process.pid, _memory_base(resumed))
+    with vmm.loaded(path, how, lambda _: _hold(go)) as resumed:
+        compared = _compare(vmm, guest, resumed.pid, resumed.memory_base())
         return {
             "function": guest.function,
             "way": how.way,
-            "accelerator": qemu_process.accelerator(),
-            "pid": resumed.process.pid,
+            "accelerator": vmm.accelerator(),
+            "pid": resumed.pid,
             **compared,
         }
 
 
-def _compare(guest: LabGuest, pid: int, base: int) -> dict:
-    """How many pages were compared, and how many of them hold data. A page that differs, or that
-    cannot be had, is a failure that names it."""
+def _compare(vmm: Vmm, guest: LabGuest, pid: int, base: int) -> dict:
+    """How many pages were compared, how many of them hold data, and in which the VMM itself wrote. A
+    page that differs otherwise, or that cannot be had, is a failure that names it."""
     wrong: list[int] = []
+    written: list[int] = []
+    left = {rule: rule.pages_max for rule in vmm.written_at_load}
     pages, data_pages = (guest.memory_mib << 20) // _PAGE, 0
     zero = bytes(_PAGE)
     digest = hashlib.sha256()
@@ -202,8 +184,14 @@ def _compare(guest: LabGuest, pid: int, base: int) -> dict:
                 if not whole and (at + _PAGE > got or seen[at : at + _PAGE] != page):
                     # One at a time, so that a page that cannot be had hides no other.
                     one = (ctypes.c_char * _PAGE)()
-                    if process_memory.read(pid, base + offset + at, one) != _PAGE or bytes(one) != page:
-                        wrong.append((offset + at) // _PAGE)
+                    number = (offset + at) // _PAGE
+                    if process_memory.read(pid, base + offset + at, one) != _PAGE:
+                        wrong.append(number)
+                    elif bytes(one) != page:
+                        rule = _rule(left, offset + at, page, bytes(one))
+                        (wrong if rule is None else written).append(number)
+                        if rule is not None:
+                            left[rule] -= 1
     if digest.hexdigest() != guest.sha256["memory"]:
         raise Failure(
             f"{guest.memory} is not what it was when its guest.json was written",
@@ -217,7 +205,20 @@ def _compare(guest: LabGuest, pid: int, base: int) -> dict:
             f"whatever served them is broken; they must be as in {guest.memory}",
             corrupt=True,
         )
-    return {"pages_compared": pages, "data_pages": data_pages}
+    return {"pages_compared": pages, "data_pages": data_pages, "written_by_vmm": written}
+
+
+def _rule(
+    left: dict[WrittenAtLoad, int], address: int, page: bytes, seen: bytes
+) -> WrittenAtLoad | None:
+    """The rule by which the VMM may have changed the page, of those that have pages left."""
+    changed = [address + at for at in range(_PAGE) if page[at] != seen[at]]
+    first, last = changed[0], changed[-1]
+    for rule, pages in left.items():
+        inside = first in rule.addresses and last in rule.addresses
+        if pages > 0 and inside and last - first < rule.structure_bytes_max:
+            return rule
+    return None
 
 
 def _ms(begin_ns: int, end_ns: int) -> float:

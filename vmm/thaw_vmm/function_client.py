@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Talks to the guest's function over the serial console's socket."""
+"""Talks to the guest's function over the serial console."""
 
 import json
 import secrets
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from .failure import Failure
-from .unix_socket import Lines
+from .unix_socket import Lines, connect
 
 # What one request may take: the guest's console driver holds back 64 KiB, and a line has no flow
 # control.
@@ -24,18 +25,21 @@ class Answered:
 
 
 class FunctionClient:
-    """A session with the function. Belongs to one thread. QEMU's serial port has one at a time."""
+    """A session with the function. Belongs to one thread. A serial port has one at a time."""
 
-    def __init__(self, path: Path, timeout_s: float) -> None:
+    def __init__(self, console: Path | socket.socket, timeout_s: float) -> None:
+        """Over the socket of that path, or a connection, which is closed with the session."""
         self._timeout_s = timeout_s
         self._noise: list[str] = []
-        try:
-            self._lines = Lines(path, timeout_s)
-        except OSError as error:
-            raise Failure(
-                f"cannot reach the guest's serial console {path}: {error.strerror}",
-                "is the VM running? see its qemu.log, then boot or resume it",
-            ) from error
+        if isinstance(console, Path):
+            try:
+                console = connect(console, timeout_s)
+            except OSError as error:
+                raise Failure(
+                    f"cannot reach the guest's serial console {console}: {error.strerror}",
+                    "is the VM running? see the log in its folder, then boot or resume it",
+                ) from error
+        self._lines = Lines(console)
 
     def __enter__(self) -> "FunctionClient":
         return self
@@ -77,7 +81,7 @@ class FunctionClient:
             try:
                 line = self._lines.read(deadline - time.monotonic())
             except EOFError as error:
-                raise self._failure(purpose, "QEMU ended") from error
+                raise self._failure(purpose, "the VMM ended") from error
             except TimeoutError as error:
                 raise self._failure(purpose, f"no answer for {self._timeout_s:g} s") from error
             try:
@@ -96,5 +100,5 @@ class FunctionClient:
         )
         return Failure(
             f"the guest did not {purpose}: {why}{heard}",
-            "see the VM's qemu.log; if a page server feeds this VM, see that one's log too",
+            "see the log in the VM's folder; if a page server feeds this VM, see that one's log too",
         )

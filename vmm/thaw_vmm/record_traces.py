@@ -13,7 +13,7 @@ in the text formats of image/page_trace.h and image/page_shape.h:
                        fault
   NAME.other.trace     the same as NAME.trace with the large input: what drifted from the recording
 
-If asked to, it keeps the snapshot with what each call answered (thaw_qemu/lab_guest.py), so that the
+If asked to, it keeps the snapshot with what each call answered (lab_guest.py), so that the
 same calls can be made of a real guest.
 
 The files of a function belong to one snapshot, so they appear together or not at all; killed in
@@ -21,16 +21,16 @@ that moment, the function is without its shape, and nothing loads it. A gap is t
 between two faults, without their service.
 """
 
-import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from page_server import PAGE, Fault, PageServer
-from thaw_qemu import durable, guest_image, lab_guest, vm
-from thaw_qemu.failure import Failure
-from thaw_qemu.guest_image import functions
+from . import durable, guest_image, lab_guest
+from .failure import Failure
+from .guest_image import functions
+from .page_server import PAGE, Fault, PageServer
+from .vmm import TIMEOUT_S_DEFAULT, Resumption, Vmm
 
 _MEMORY_MIB_DEFAULT = 256
 _MEMORY_MIB = {"node": 512}
@@ -43,26 +43,28 @@ _HANG_UP_WAIT_S = 10.0
 
 
 def record(
-    images: Path, output: Path, names: Iterable[str], preload: Path, guests: Path | None = None
-) -> Iterator[dict]:
+    vmm: Vmm, images: Path, output: Path, names: Iterable[str], preload: Path | None,
+    guests: Path | None = None,
+) -> Iterator[dict]:  # fmt: skip
     """Writes the files of each function into `output`, and its snapshot into a folder of `guests` if
     that is given; what it recorded, function by function.
 
     The images are those of guest_image.build_each() in `images`; `preload` is
-    libthaw_uffd_preload.so. What is missing is said before the first guest boots. However it ends,
+    libthaw_uffd_preload.so, of a VMM that needs it. What is missing is said before the first guest boots. However it ends,
     no guest runs on.
     """
     names = _known(names)
     for name in names:
         _image(images, name)
-    if not preload.is_file():
+    vmm.check()
+    if preload is not None and not preload.is_file():
         raise Failure(
             f"cannot serve a guest's pages: there is no preload library {preload}",
             "build the target thaw_uffd_preload, or name the library with --preload",
         )
     output.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names, 1):
-        recorded = _record_function(images, output, guests, name, preload)
+        recorded = _record_function(vmm, images, output, guests, name, preload)
         yield {"number": number, "of": len(names), **recorded}
 
 
@@ -93,21 +95,23 @@ def _image(images: Path, function: str) -> Path:
     if not guest_image.is_built(image):
         raise Failure(f"there is no guest image {image}, which {function} needs", remedy)
     if not guest_image.is_current(image, () if need is None else (need,)):
-        raise Failure(f"the guest image {image} is of another version of thaw-qemu", remedy)
+        raise Failure(f"the guest image {image} is of another version of thaw", remedy)
     return image
 
 
 def _record_function(
-    images: Path, output: Path, guests: Path | None, name: str, preload: Path
+    vmm: Vmm, images: Path, output: Path, guests: Path | None, name: str, preload: Path | None
 ) -> dict:
     memory_mib = _MEMORY_MIB.get(name, _MEMORY_MIB_DEFAULT)
     pages = (memory_mib << 20) // PAGE
     image = _image(images, name)
     with tempfile.TemporaryDirectory(dir=_SCRATCH, prefix="thaw-record-") as scratch:
         work = Path(scratch)
-        taken, warm = _snapshot(work, image, name, memory_mib)
+        taken = work / "snapshot"
+        warm = vmm.warm_snapshot(work / "warm", image, memory_mib, _request(name, _WARM), taken)
+        _check_answered(name, _WARM, warm)
         heard = {
-            call: _faults(work, taken, name, what, preload, memory_mib, see_writes=see_writes)
+            call: _faults(vmm, work, taken, name, what, preload, memory_mib, see_writes=see_writes)
             for call, what, see_writes in (
                 ("recorded", _RECORDED, False),
                 ("measured", _MEASURED, True),
@@ -127,13 +131,13 @@ def _record_function(
         }
         if guests is not None:
             replies = {call: reply for call, (_, reply) in heard.items()}
-            _keep(guests, name, taken, memory_mib, data, texts, warm, replies, image)
+            _keep(vmm, guests, name, taken, memory_mib, data, texts, warm, replies, image)
     durable.write_texts(output, texts)
     return {"function": name, "pages": pages, **_shares(data, recorded, measured, other)}
 
 
 def _keep(
-    guests: Path, name: str, taken: Path, memory_mib: int, data: list[int], texts: dict[str, str],
+    vmm: Vmm, guests: Path, name: str, taken: Path, memory_mib: int, data: list[int], texts: dict[str, str],
     warm: dict, replies: dict[str, dict], image: Path,
 ) -> None:  # fmt: skip
     """The snapshot as a guest of the lab."""
@@ -151,7 +155,7 @@ def _keep(
         for file, text in texts.items():
             (folder / file).write_text(text)
         lab_guest.write_description(
-            folder, function=name, memory_mib=memory_mib, boot_id=warm["boot_id"],
+            folder, vmm=vmm.name, function=name, memory_mib=memory_mib, boot_id=warm["boot_id"],
             calls_made=warm["calls"], calls=calls, image=image,
         )  # fmt: skip
 
@@ -161,60 +165,42 @@ def _check_same_process(warm: dict, reply: dict, what: str) -> None:
     if wanted != {name: reply.get(name) for name in wanted}:
         raise Failure(
             f"the {what} was answered by another process than was snapshot: {reply}",
-            "this is a mistake of thaw-qemu: tell its authors",
+            "this is a mistake of thaw: tell its authors",
             corrupt=True,
         )
 
 
-def _call(path: Path, function: str, what: tuple[int, str]) -> dict:
-    """The reply."""
+def _request(function: str, what: tuple[int, str]) -> dict:
     seed, size = what
-    request = {"function": function, "seed": seed, "input": size}
-    [result] = vm.call(path, request, 1, vm.TIMEOUT_S_DEFAULT)
-    if not result["reply"].get("ok"):
+    return {"function": function, "seed": seed, "input": size}
+
+
+def _check_answered(function: str, what: tuple[int, str], reply: dict) -> None:
+    if not reply.get("ok"):
         raise Failure(
-            f"the guest answers {request} with {result['reply']}",
+            f"the guest answers {_request(function, what)} with {reply}",
             "build its image anew: thaw lab build",
         )
-    return result["reply"]
-
-
-@contextlib.contextmanager
-def _ended(path: Path) -> Iterator[None]:
-    """After the block the VM in `path` is gone, however the block ends."""
-    try:
-        yield
-    finally:
-        if path.exists():
-            vm.quit_vm(path)
-
-
-def _snapshot(work: Path, image: Path, function: str, memory_mib: int) -> tuple[Path, dict]:
-    """The snapshot's folder, and what the function answered last."""
-    path, output = work / "warm", work / "snapshot"
-    with _ended(path):
-        vm.boot(path, image, memory_mib, vm.TIMEOUT_S_DEFAULT)
-        warm = _call(path, function, _WARM)
-        vm.snapshot(path, output, vm.TIMEOUT_S_DEFAULT)
-    return output, warm
 
 
 def _faults(
-    work: Path, taken: Path, function: str, what: tuple[int, str], preload: Path, memory_mib: int, *,
-    see_writes: bool,
+    vmm: Vmm, work: Path, taken: Path, function: str, what: tuple[int, str], preload: Path | None,
+    memory_mib: int, *, see_writes: bool,
 ) -> tuple[list[Fault], dict]:  # fmt: skip
     """The faults of a resume until the reply to its first call, and that reply."""
     seed, _ = what
     path, pages = work / f"vm{seed}", work / f"pages{seed}.sock"
     server = PageServer(pages, taken / "memory", see_writes=see_writes)
     try:
-        with _ended(path):
-            how = vm.Resumption(
-                vmstate=taken / "vmstate", way="uffd", memory_mib=memory_mib, preload=preload,
-                uffd_socket=pages,
-            )  # fmt: skip
-            vm.resume(path, how)
-            reply = _call(path, function, what)
+        how = Resumption(
+            vmstate=taken / "vmstate", way="uffd", memory_mib=memory_mib, preload=preload,
+            uffd_socket=pages, outlives=False,
+        )  # fmt: skip
+        with vmm.loaded(path, how, lambda _: None) as resumed:
+            resumed.run()
+            with resumed.console(TIMEOUT_S_DEFAULT) as console:
+                reply, _ = console.call(_request(function, what))
+            _check_answered(function, what, reply)
             faults = list(server.faults)
         server.hung_up.wait(_HANG_UP_WAIT_S)
     finally:

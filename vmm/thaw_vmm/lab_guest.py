@@ -2,8 +2,8 @@
 """A guest of the lab: a function's snapshot with what its calls must answer, in a folder of its own.
 
   memory      raw guest memory; pages of zeros are holes
-  vmstate     QEMU's device state
-  guest.json  the function, its memory's size, boot_id and calls of the warm process, seed, input and
+  vmstate     the VMM's device state
+  guest.json  the VMM (if none: qemu), the function, its memory's size, boot_id and calls of the warm process, seed, input and
               expected sha256 of each call, SHA-256 of all the other files
   NAME.*      the traces of this very snapshot (record_traces.py)
 """
@@ -25,7 +25,7 @@ FORMAT = "thaw guest v1"
 CALLS = ("recorded", "measured", "other")
 _NO_GUEST = (
     "make it: thaw lab build --output images, then thaw lab trace --images images --output traces "
-    "--guests {guests} --function {name}"
+    "--guests {guests} --function {name} --vmm {vmm}"
 )
 
 
@@ -44,6 +44,7 @@ class Call:
 @dataclass(frozen=True)
 class LabGuest:
     path: Path
+    vmm: str
     function: str
     memory_mib: int
     boot_id: str
@@ -77,9 +78,9 @@ class LabGuest:
                 )
 
 
-def load(path: Path) -> LabGuest:
-    """The guest in the folder. Its memory is not read."""
-    remedy = _NO_GUEST.format(guests=path.parent, name=path.name)
+def load(path: Path, vmm: str) -> LabGuest:
+    """The guest of that VMM in the folder. Its memory is not read."""
+    remedy = _NO_GUEST.format(guests=path.parent, name=path.name, vmm=vmm)
     try:
         value = json.loads((path / "guest.json").read_text())
         if value["format"] != FORMAT:
@@ -87,6 +88,7 @@ def load(path: Path) -> LabGuest:
         calls = {name: Call(**value["inputs"][name]) for name in CALLS}
         guest = LabGuest(
             path=path,
+            vmm=str(value.get("vmm", "qemu")),
             function=str(value["function"]),
             memory_mib=int(value["memory_mib"]),
             boot_id=str(value["boot_id"]),
@@ -98,6 +100,11 @@ def load(path: Path) -> LabGuest:
         raise Failure(f"there is no guest {path}: it has no guest.json", remedy) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Failure(f"cannot read {path / 'guest.json'}: {error!r}", remedy) from error
+    if guest.vmm != vmm:
+        raise Failure(
+            f"{path} is a guest of {guest.vmm}, whose device state {vmm} cannot load",
+            f"give one of {vmm}, or {remedy}, in a folder of its own",
+        )
     if not guest.memory.is_file() or guest.memory.stat().st_size != guest.memory_mib << 20:
         raise Failure(f"{guest.memory} is no file of {guest.memory_mib} MiB", remedy)
     return guest
@@ -145,13 +152,14 @@ def write_memory(source: Path, target: Path, runs: Iterable[tuple[int, int]], pa
 
 
 def write_description(
-    path: Path, *, function: str, memory_mib: int, boot_id: str, calls_made: int,
+    path: Path, *, vmm: str, function: str, memory_mib: int, boot_id: str, calls_made: int,
     calls: Mapping[str, Call], image: Path,
 ) -> None:  # fmt: skip
     """guest.json, of all the other files that `path` holds. `image` is what the guest booted."""
     booted = json.loads((image / "image.json").read_text())
     value = {
         "format": FORMAT,
+        "vmm": vmm,
         "function": function,
         "memory_mib": memory_mib,
         "boot_id": boot_id,

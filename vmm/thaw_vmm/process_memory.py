@@ -46,6 +46,26 @@ def footprint(pid: int, base: int, size: int) -> Footprint:
     )
 
 
+def ranges(pid: int, file: Path | None) -> list[tuple[int, int]]:
+    """Address and size of what the process has mapped from the file or, without one, registered with a
+    userfaultfd for missing pages; mappings that follow each other are one range."""
+    # By name: on stacked file systems the map shows another device than stat does.
+    name = None if file is None else str(file.resolve())
+    found: list[tuple[int, int]] = []
+    begin = end = 0
+    named = False
+    for line in Path(f"/proc/{pid}/smaps").read_text(errors="replace").splitlines():
+        words = line.split(maxsplit=5)
+        if not words[0].endswith(":"):
+            begin, end = (int(word, 16) for word in words[0].split("-"))
+            named = words[5:] == [name]
+        elif words[0] == "VmFlags:" and (named if name is not None else "um" in line.split()):
+            if found and sum(found[-1]) == begin:
+                begin = found.pop()[0]
+            found.append((begin, end - begin))
+    return found
+
+
 @dataclass(frozen=True)
 class Usage:
     """What a process with all its threads used since it began."""

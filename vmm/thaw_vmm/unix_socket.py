@@ -12,7 +12,7 @@ from pathlib import Path
 def listen(path: Path) -> socket.socket:
     """A listening socket named `path`, replacing a leftover.
 
-    QEMU inherits it: whoever connects is never too early, and is cut off at once when QEMU dies.
+    A VMM inherits it: whoever connects is never too early, and is cut off at once when that dies.
     """
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -26,19 +26,25 @@ def listen(path: Path) -> socket.socket:
     return listener
 
 
+def connect(path: Path, timeout_s: float) -> socket.socket:
+    """A connection to whoever listens on `path`."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout_s)
+        with _short(path) as short:
+            connection.connect(short)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 class Lines:
     """A connection that is read by lines. Belongs to one thread. Close it, or use it in `with`."""
 
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
         self._received = bytearray()
-        try:
-            self._socket.settimeout(timeout_s)
-            with _short(path) as short:
-                self._socket.connect(short)
-        except BaseException:
-            self._socket.close()
-            raise
 
     def __enter__(self) -> "Lines":
         return self
