@@ -9,7 +9,7 @@ build=(g++-12 make cmake ninja-build ccache mold pkg-config libssl-dev libfuse3-
        nlohmann-json3-dev libtomlplusplus-dev libspdlog-dev libfmt-dev libexpected-dev libgtest-dev
        libgmock-dev libbenchmark-dev librapidcheck-dev libcurl4-openssl-dev libisal-dev liburing-dev
        libxxhash-dev libmicrohttpd-dev libjs-chart.js libboost-dev)
-demo=("${build[@]}" fuse3 qemu-system-x86 python3 busybox-static)
+demo=("${build[@]}" fuse3 qemu-system-x86 lz4 python3 busybox-static)
 fleet=(memcached radosgw ceph-mon ceph-osd ceph-common iproute2)
 test=("${demo[@]}" "${fleet[@]}" clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev openssl procps gcovr
       chromium chromium-driver)

@@ -3,8 +3,9 @@
 
   memory      raw guest memory; pages of zeros are holes
   vmstate     the VMM's device state
-  guest.json  the VMM (if none: qemu), the function, its memory's size, boot_id and calls of the warm process, seed, input and
-              expected sha256 of each call, SHA-256 of all the other files
+  guest.json  the VMM (if none: qemu), the function, its memory's size, boot_id and calls of the warm
+              process, seed, input and expected sha256 of each call, the pages in which the VMM itself
+              writes when it loads, SHA-256 of all the other files
   NAME.*      the traces of this very snapshot (record_traces.py)
 """
 
@@ -51,6 +52,7 @@ class LabGuest:
     calls_made: int  # that the warm process has answered
     calls: Mapping[str, Call]  # by name
     sha256: Mapping[str, str]  # by file
+    written_by_vmm: frozenset[int]  # pages in which the VMM itself writes when it loads
 
     @property
     def memory(self) -> Path:
@@ -95,6 +97,7 @@ def load(path: Path, vmm: str) -> LabGuest:
             calls_made=int(value["calls"]),
             calls=calls,
             sha256=dict(value["sha256"]),
+            written_by_vmm=frozenset(value.get("written_by_vmm", ())),
         )
     except FileNotFoundError as error:
         raise Failure(f"there is no guest {path}: it has no guest.json", remedy) from error
@@ -153,7 +156,7 @@ def write_memory(source: Path, target: Path, runs: Iterable[tuple[int, int]], pa
 
 def write_description(
     path: Path, *, vmm: str, function: str, memory_mib: int, boot_id: str, calls_made: int,
-    calls: Mapping[str, Call], image: Path,
+    calls: Mapping[str, Call], image: Path, written_by_vmm: list[int],
 ) -> None:  # fmt: skip
     """guest.json, of all the other files that `path` holds. `image` is what the guest booted."""
     booted = json.loads((image / "image.json").read_text())
@@ -165,6 +168,7 @@ def write_description(
         "boot_id": boot_id,
         "calls": calls_made,
         "inputs": {name: vars(calls[name]) for name in CALLS},
+        "written_by_vmm": written_by_vmm,
         "image": {name: booted[name] for name in ("kernel_sha256", "initramfs_sha256")},
         "sha256": {file.name: sha256_of(file) for file in sorted(path.iterdir())},
     }

@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -151,28 +151,60 @@ def _verify(
 ) -> dict:
     """A resume whose guest never runs; every byte of its memory is the snapshot's."""
     with vmm.loaded(path, how, lambda _: _hold(go)) as resumed:
-        compared = _compare(vmm, guest, resumed.pid, resumed.memory_base())
+        compared = _compare(
+            vmm, guest.memory, resumed.pid, resumed.memory_base(), guest.written_by_vmm
+        )
+        if compared.sha256 != guest.sha256["memory"]:
+            raise Failure(
+                f"{guest.memory} is not what it was when its guest.json was written",
+                "make the guest anew",
+                corrupt=True,
+            )
         return {
             "function": guest.function,
             "way": how.way,
             "accelerator": vmm.accelerator(),
             "pid": resumed.pid,
-            **compared,
+            "pages_compared": compared.pages,
+            "data_pages": compared.data_pages,
+            "written_by_vmm": compared.written,
         }
 
 
-def _compare(vmm: Vmm, guest: LabGuest, pid: int, base: int) -> dict:
-    """How many pages were compared, how many of them hold data, and in which the VMM itself wrote. A
-    page that differs otherwise, or that cannot be had, is a failure that names it."""
+def written_at_load(
+    vmm: Vmm, path: Path, memory: Path, vmstate: Path, memory_mib: int
+) -> list[int]:
+    """The pages in which the VMM itself writes when it loads this snapshot, found by one load in the
+    folder `path` over the memory's own file. Failure if it wrote otherwise than its driver knows."""
+    if not vmm.written_at_load:
+        return []
+    how = Resumption(vmstate=vmstate, way="file", memory=memory, memory_mib=memory_mib, outlives=False)
+    with vmm.loaded(path, how, lambda _: None) as resumed:
+        anywhere = range((memory_mib << 20) // _PAGE)
+        return _compare(vmm, memory, resumed.pid, resumed.memory_base(), anywhere).written
+
+
+@dataclass(frozen=True)
+class _Compared:
+    pages: int
+    data_pages: int
+    written: list[int]  # in these the VMM itself wrote
+    sha256: str  # of what was expected
+
+
+def _compare(vmm: Vmm, memory: Path, pid: int, base: int, may_write: Container[int]) -> _Compared:
+    """Each page of the VM's memory with that of the file. One that differs, other than the VMM's
+    rules have it for pages of `may_write`, or that cannot be had, is a failure that names it."""
     wrong: list[int] = []
     written: list[int] = []
     left = {rule: rule.pages_max for rule in vmm.written_at_load}
-    pages, data_pages = (guest.memory_mib << 20) // _PAGE, 0
+    data_pages = 0
+    size = memory.stat().st_size
     zero = bytes(_PAGE)
     digest = hashlib.sha256()
     buffer = (ctypes.c_char * _COMPARE_BYTES)()
-    with guest.memory.open("rb") as file:
-        for offset in range(0, guest.memory_mib << 20, _COMPARE_BYTES):
+    with memory.open("rb") as file:
+        for offset in range(0, size, _COMPARE_BYTES):
             expected = file.read(_COMPARE_BYTES)
             digest.update(expected)
             got = process_memory.read(pid, base + offset, buffer)
@@ -181,31 +213,28 @@ def _compare(vmm: Vmm, guest: LabGuest, pid: int, base: int) -> dict:
             for at in range(0, len(expected), _PAGE):
                 page = expected[at : at + _PAGE]
                 data_pages += page != zero
-                if not whole and (at + _PAGE > got or seen[at : at + _PAGE] != page):
-                    # One at a time, so that a page that cannot be had hides no other.
-                    one = (ctypes.c_char * _PAGE)()
-                    number = (offset + at) // _PAGE
-                    if process_memory.read(pid, base + offset + at, one) != _PAGE:
+                if whole or (at + _PAGE <= got and seen[at : at + _PAGE] == page):
+                    continue
+                # One at a time, so that a page that cannot be had hides no other.
+                one = (ctypes.c_char * _PAGE)()
+                number = (offset + at) // _PAGE
+                if process_memory.read(pid, base + offset + at, one) != _PAGE:
+                    wrong.append(number)
+                elif bytes(one) != page:
+                    rule = _rule(left, offset + at, page, bytes(one))
+                    if rule is None or number not in may_write:
                         wrong.append(number)
-                    elif bytes(one) != page:
-                        rule = _rule(left, offset + at, page, bytes(one))
-                        (wrong if rule is None else written).append(number)
-                        if rule is not None:
-                            left[rule] -= 1
-    if digest.hexdigest() != guest.sha256["memory"]:
-        raise Failure(
-            f"{guest.memory} is not what it was when its guest.json was written",
-            "make the guest anew",
-            corrupt=True,
-        )
+                    else:
+                        written.append(number)
+                        left[rule] -= 1
     if wrong:
         named = ", ".join(map(str, wrong[:_PAGES_NAMED])) + (", ..." * (len(wrong) > _PAGES_NAMED))
         raise Failure(
-            f"the guest's memory is wrong in {len(wrong)} of {pages} pages: {named}",
-            f"whatever served them is broken; they must be as in {guest.memory}",
+            f"the guest's memory is wrong in {len(wrong)} of {size // _PAGE} pages: {named}",
+            f"whatever served them is broken; they must be as in {memory}",
             corrupt=True,
         )
-    return {"pages_compared": pages, "data_pages": data_pages, "written_by_vmm": written}
+    return _Compared(size // _PAGE, data_pages, written, digest.hexdigest())
 
 
 def _rule(

@@ -29,6 +29,7 @@ from pathlib import Path
 from . import durable, guest_image, lab_guest
 from .failure import Failure
 from .guest_image import functions
+from .measure import written_at_load
 from .page_server import PAGE, Fault, PageServer
 from .vmm import TIMEOUT_S_DEFAULT, Resumption, Vmm
 
@@ -152,11 +153,14 @@ def _keep(
     with lab_guest.written(guests, name) as folder:
         lab_guest.write_memory(taken / "memory", folder / "memory", _runs(data), PAGE)
         shutil.copyfile(taken / "vmstate", folder / "vmstate")
+        written = written_at_load(
+            vmm, taken.parent / "loaded", folder / "memory", folder / "vmstate", memory_mib
+        )
         for file, text in texts.items():
             (folder / file).write_text(text)
         lab_guest.write_description(
             folder, vmm=vmm.name, function=name, memory_mib=memory_mib, boot_id=warm["boot_id"],
-            calls_made=warm["calls"], calls=calls, image=image,
+            calls_made=warm["calls"], calls=calls, image=image, written_by_vmm=written,
         )  # fmt: skip
 
 
