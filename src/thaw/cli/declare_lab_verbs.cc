@@ -21,9 +21,11 @@ void declare_lab_run(VerbList& lab) {
   options.text("--traces", request.traces, kDirectoryType,
                "The functions' page traces; default those that come with thaw");
   options.text("--guests", request.guests, kDirectoryType,
-               "What `thaw lab trace --guests` kept: for cells with driver \"qemu\"");
-  options.text("--driver", request.driver, kFileType,
-               "The thaw-qemu to use; default the one that comes with thaw, else that in PATH");
+               "What `thaw lab trace --guests` kept: for cells with a real guest");
+  options.text(
+      "--driver", request.driver, kFileType,
+      "The thaw-qemu or thaw-firecracker to use; default the one that comes with thaw, else that "
+      "in PATH");
   options.text("--preload", request.preload, kFileType,
                "libthaw_uffd_preload.so; default the one that comes with thaw");
   options.flag("--yes", request.yes, "Run however many measurements there are, without asking");
@@ -105,7 +107,8 @@ void declare_lab_trace(VerbList& lab) {
       {"trace",
        "Record what the lab replays: boot, warm and snapshot a guest of each function, resume it "
        "three times and write which pages it touches, in which order and after which time of "
-       "computing. Needs QEMU and leave to use userfaultfd; replaying needs neither. "
+       "computing. Needs QEMU, or Firecracker with KVM, and leave to use userfaultfd; replaying "
+       "needs neither. "
        "With --guests each snapshot is kept, so that its calls can be made of a real guest again: "
        "GUESTS/NAME has its memory, vmstate, the same traces, and guest.json with the SHA-256 of "
        "all "
@@ -123,8 +126,14 @@ void declare_lab_trace(VerbList& lab) {
                 "Record this one; may be repeated; default all");
   options.text("--guests", request.guests, kDirectoryType,
                "Keeps each function's snapshot in a folder there, in place of an older one");
-  options.text("--driver", request.driver, kFileType,
-               "The thaw-qemu to use; default the one that comes with thaw, else that in PATH");
+  options.choice(
+      "--vmm", {"qemu", "firecracker"},
+      [&vmm = request.vmm](const std::string& word) { vmm = *parse_guest_vmm(word); },
+      "What the guests run in, and --guests are kept for; default qemu");
+  options.text(
+      "--driver", request.driver, kFileType,
+      "The thaw-qemu or thaw-firecracker to use; default the one that comes with thaw, else that "
+      "in PATH");
   options.text("--preload", request.preload, kFileType,
                "libthaw_uffd_preload.so; default the one that comes with thaw");
 }

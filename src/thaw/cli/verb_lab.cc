@@ -88,13 +88,18 @@ Result<void> run_lab_run(const Settings&, const LabRunRequest& request, Output& 
   options.scenario_path = request.scenario;
   options.output = request.output;
   options.playground.traces = request.traces.value_or(default_traces());
-  const bool real = std::ranges::any_of(
-      scenario.cells, [](const Cell& cell) { return cell.driver == LabDriver::kQemu; });
-  // Without guests the preflight says how to make them; what runs them comes after that.
-  if (real && request.guests) {
+  const auto real = std::ranges::find_if(
+      scenario.cells, [](const Cell& cell) { return real_vmm_of(cell).has_value(); });
+  // Without guests the preflight says how to make them; what runs them comes after that. They are
+  // of one VMM: the preflight refuses the cells of another.
+  if (real != scenario.cells.end() && request.guests) {
+    const GuestVmm vmm = *real_vmm_of(*real);
+    GuestPrograms& programs = options.playground.programs;
     options.playground.guests = *request.guests;
-    ASSIGN_OR_RETURN(options.playground.programs.driver, find_guest_driver(request.driver));
-    ASSIGN_OR_RETURN(options.playground.programs.preload, find_preload_library(request.preload));
+    ASSIGN_OR_RETURN(programs.driver, find_guest_driver(vmm, request.driver));
+    if (vmm == GuestVmm::kQemu) {
+      ASSIGN_OR_RETURN(programs.preload, find_preload_library(request.preload));
+    }
   }
   options.thaw_version = THAW_VERSION;
   options.commit = source_commit();

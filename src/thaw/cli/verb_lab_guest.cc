@@ -67,7 +67,7 @@ std::string share_text(double share) {
 }  // namespace
 
 Result<void> run_lab_build(const Settings&, const LabBuildRequest& request, Output& out) {
-  ASSIGN_OR_RETURN(const std::string driver, find_guest_driver(request.driver));
+  ASSIGN_OR_RETURN(const GuestProgram driver, find_guest_driver(GuestVmm::kQemu, request.driver));
   std::vector<std::string> arguments{"images", "--output", request.output};
   if (request.with) arguments.insert(arguments.end(), {"--with", *request.with});
   ASSIGN_OR_RETURN(const auto job, ForegroundJob::start("lab build", out, JobUnit::kPieces));
@@ -94,10 +94,13 @@ Result<void> run_lab_build(const Settings&, const LabBuildRequest& request, Outp
 }
 
 Result<void> run_lab_trace(const Settings&, const LabTraceRequest& request, Output& out) {
-  ASSIGN_OR_RETURN(const std::string driver, find_guest_driver(request.driver));
-  ASSIGN_OR_RETURN(const std::string preload, find_preload_library(request.preload));
-  std::vector<std::string> arguments{"traces",       "--images",  request.images, "--output",
-                                     request.output, "--preload", preload};
+  ASSIGN_OR_RETURN(const GuestProgram driver, find_guest_driver(request.vmm, request.driver));
+  std::vector<std::string> arguments{"traces", "--images", request.images, "--output",
+                                     request.output};
+  if (request.vmm == GuestVmm::kQemu) {
+    ASSIGN_OR_RETURN(const std::string preload, find_preload_library(request.preload));
+    arguments.insert(arguments.end(), {"--preload", preload});
+  }
   if (request.guests) arguments.insert(arguments.end(), {"--guests", *request.guests});
   for (const std::string& name : request.functions) {
     arguments.insert(arguments.end(), {"--function", name});
@@ -111,7 +114,7 @@ Result<void> run_lab_trace(const Settings&, const LabTraceRequest& request, Outp
     ASSIGN_OR_RETURN(const RecordedFunction function, recorded_of(result));
     // What the lab cannot read is found now, not by the first scenario.
     TRY(load_function(request.output, function.name));
-    if (request.guests) TRY(load_guest(*request.guests, function.name));
+    if (request.guests) TRY(load_guest(*request.guests, function.name, request.vmm));
     table.add({function.name, std::to_string(function.touched), std::to_string(function.runs),
                share_text(function.in_recording), std::to_string(function.other_touched),
                share_text(function.other_in_recording)});

@@ -18,6 +18,7 @@
 #include "thaw/freeze/live_memory.h"
 #include "thaw/image/manifest.h"
 #include "thaw/image/working_set.h"
+#include "thaw/lab/guest_vmm.h"
 
 namespace thaw {
 
@@ -222,6 +223,7 @@ struct LabTraceRequest {
   std::string output;
   std::optional<std::string> guests;   // keep the snapshots there
   std::vector<std::string> functions;  // none: all
+  GuestVmm vmm = GuestVmm::kQemu;
   std::optional<std::string> driver;
   std::optional<std::string> preload;  // the library, if not the one that comes with thaw
 };

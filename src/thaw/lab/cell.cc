@@ -58,13 +58,25 @@ const std::vector<LabAxis>& lab_axes() {
       {"frontend", {"uffd", "mount"}},
       {"snapshot", {"full", "diff"}},
       {"clones", {"same", "different"}},
-      {"driver", {"replay", "qemu"}},
+      {"driver", {"replay", "qemu", "firecracker"}},
   };
   return axes;
 }
 
 bool is_ours(Technique technique) { return technique >= Technique::kOnDemand; }
 bool is_kernels(Technique technique) { return technique <= Technique::kMappingCached; }
+
+std::optional<GuestVmm> real_vmm_of(const Cell& cell) {
+  switch (cell.driver) {
+    case LabDriver::kReplay:
+      return std::nullopt;
+    case LabDriver::kQemu:
+      return GuestVmm::kQemu;
+    case LabDriver::kFirecracker:
+      return GuestVmm::kFirecracker;
+  }
+  return std::nullopt;
+}
 
 namespace {
 
@@ -118,7 +130,10 @@ std::optional<std::string> excluded_driver(const Cell& cell) {
     return "a real guest has one snapshot, a full one";
   }
   if (cell.frontend == LabFrontend::kMount && cell.technique != Technique::kOnDemand) {
-    return "QEMU maps its memory in one piece";
+    return "a real VMM maps its memory in one piece";
+  }
+  if (cell.driver == LabDriver::kFirecracker && cell.technique == Technique::kPresent) {
+    return "nobody can have all of a guest's memory present before Firecracker runs it";
   }
   return std::nullopt;
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "thaw/base/result.h"
+#include "thaw/lab/guest_vmm.h"
 
 namespace thaw {
 
@@ -59,8 +60,8 @@ enum class LabSnapshot { kFull, kDiff };
 /// Whether several resumes at once are of one snapshot, or of as many children of one parent, each
 /// with a working set of its own content.
 enum class LabClones { kSame, kDifferent };
-/// Whose guest it is: the replay VMM's, or a real one in QEMU (lab/qemu_vmm.h).
-enum class LabDriver { kReplay, kQemu };
+/// Whose guest it is: the replay VMM's, or a real one in QEMU or Firecracker (lab/real_vmm.h).
+enum class LabDriver { kReplay, kQemu, kFirecracker };
 
 /// Which input the function is called with, compared with the recorded call.
 enum class LabInput { kSame, kOther };
@@ -102,6 +103,9 @@ struct Cell {
 bool is_ours(Technique technique);
 /// By the kernel, without a page server.
 bool is_kernels(Technique technique);
+
+/// The VMM of a cell with a real guest; nothing for a replayed one.
+std::optional<GuestVmm> real_vmm_of(const Cell& cell);
 
 /// Why the cell makes no sense, or nothing if it does.
 std::optional<std::string> excluded(const Cell& cell);

@@ -20,7 +20,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr char kDriver[] = "thaw-qemu";
 constexpr char kPreload[] = "libthaw_uffd_preload.so";
 constexpr auto kLook = std::chrono::milliseconds(100);  // how late a cancellation is noticed
 // The driver waits at most a few seconds for each thing that it takes away.
@@ -58,7 +57,7 @@ Result<Fd> make_errors() {
 
 tl::unexpected<Error> misses(const char* name) {
   return fail(ErrorCode::kInvalid, std::string("a result of the driver has no proper '") + name +
-                                       "'; use the thaw-qemu that came with this thaw");
+                                       "'; use the guest driver that came with this thaw");
 }
 
 }  // namespace
@@ -80,11 +79,15 @@ Result<std::string> find_part(const std::string& what, const std::string& option
                                            "); install it there or name it with " + option);
 }
 
-Result<std::string> find_guest_driver(const std::optional<std::string>& given) {
-  std::vector<std::string> places{folder_of_this_program() + "/" + kDriver, THAW_DRIVER_SOURCE};
-  std::string in_path = find_program(kDriver);
-  places.push_back(in_path.empty() ? std::string(kDriver) + " in PATH" : std::move(in_path));
-  return find_part("guest driver", "--driver", given, places);
+Result<GuestProgram> find_guest_driver(GuestVmm vmm, const std::optional<std::string>& given) {
+  GuestProgram program{.vmm = vmm, .path = {}};
+  const std::string name = program.name();
+  std::vector<std::string> places{folder_of_this_program() + "/" + name,
+                                  THAW_VMM_SOURCE "/" + word_of(vmm) + "/" + name};
+  std::string in_path = find_program(name);
+  places.push_back(in_path.empty() ? name + " in PATH" : std::move(in_path));
+  ASSIGN_OR_RETURN(program.path, find_part("guest driver", "--driver", given, places));
+  return program;
 }
 
 Result<std::string> find_preload_library(const std::optional<std::string>& given) {
@@ -111,11 +114,11 @@ Result<double> number_of_result(const json& result, const char* name) {
   return found->get<double>();
 }
 
-Result<std::unique_ptr<GuestDriver>> GuestDriver::start(const std::string& driver,
+Result<std::unique_ptr<GuestDriver>> GuestDriver::start(const GuestProgram& driver,
                                                         std::vector<std::string> arguments,
                                                         Lifeline lifeline) {
-  std::string name = std::string(kDriver) + " " + arguments.at(0);
-  arguments.insert(arguments.begin(), driver);
+  std::string name = driver.name() + " " + arguments.at(0);
+  arguments.insert(arguments.begin(), driver.path);
   arguments.emplace_back("--json");
   ASSIGN_OR_RETURN(Fd errors, make_errors());
   auto child = ChildProcess::start({.argv = std::move(arguments),
@@ -128,7 +131,7 @@ Result<std::unique_ptr<GuestDriver>> GuestDriver::start(const std::string& drive
                                              "; it needs Python 3.11 and leave to be executed");
   }
   return std::unique_ptr<GuestDriver>(
-      new GuestDriver(std::move(name), std::move(errors), std::move(*child)));
+      new GuestDriver(driver, std::move(name), std::move(errors), std::move(*child)));
 }
 
 GuestDriver::~GuestDriver() { stop(); }
@@ -178,11 +181,11 @@ Result<bool> GuestDriver::end() {
 }
 
 tl::unexpected<Error> GuestDriver::not_understood(const std::string& what) const {
-  return fail(ErrorCode::kInvalid,
-              name_ + " prints " + what + "; use the thaw-qemu that came with this thaw");
+  return fail(ErrorCode::kInvalid, name_ + " prints " + what + "; use the " + program_.name() +
+                                       " that came with this thaw");
 }
 
-Result<void> run_guest_driver(const std::string& driver, std::vector<std::string> arguments,
+Result<void> run_guest_driver(const GuestProgram& driver, std::vector<std::string> arguments,
                               Progress& progress, const OnResult& on_result) {
   ASSIGN_OR_RETURN(const auto running, GuestDriver::start(driver, std::move(arguments),
                                                           GuestDriver::Lifeline::kThread));

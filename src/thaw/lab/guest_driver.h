@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GuestDriver: `thaw-qemu`, the program that builds guest images and runs real guests, as a child
-// whose results are read one by one.
+// GuestDriver: `thaw-qemu` or `thaw-firecracker`, the programs that run real guests in their VMM
+// (the first builds the images of both), as a child whose results are read one by one.
 #pragma once
 
 #include <atomic>
@@ -14,6 +14,7 @@
 
 #include "thaw/base/progress.h"
 #include "thaw/base/result.h"
+#include "thaw/lab/guest_vmm.h"
 #include "thaw/sys/child_process.h"
 #include "thaw/sys/fd.h"
 
@@ -25,10 +26,17 @@ Result<std::string> find_part(const std::string& what, const std::string& option
                               const std::optional<std::string>& given,
                               const std::vector<std::string>& places);
 
-/// The driver: the one that came with this thaw, beside the program or in its source, before one
-/// that the PATH leads to.
-Result<std::string> find_guest_driver(const std::optional<std::string>& given);
-/// libthaw_uffd_preload.so, which hands a guest's memory to a page server.
+/// A driver's program.
+struct GuestProgram {
+  GuestVmm vmm = GuestVmm::kQemu;
+  std::string path;
+  std::string name() const { return "thaw-" + word_of(vmm); }
+};
+
+/// The VMM's driver: the one that came with this thaw, beside the program or in its source, before
+/// one that the PATH leads to.
+Result<GuestProgram> find_guest_driver(GuestVmm vmm, const std::optional<std::string>& given);
+/// libthaw_uffd_preload.so, which hands a QEMU guest's memory to a page server.
 Result<std::string> find_preload_library(const std::optional<std::string>& given);
 
 /// A member of a driver's result; kInvalid if it has none of that type.
@@ -46,7 +54,7 @@ class GuestDriver {
   };
 
   /// Runs `driver ARGUMENTS --json`; kUnsupported if it cannot be started.
-  static Result<std::unique_ptr<GuestDriver>> start(const std::string& driver,
+  static Result<std::unique_ptr<GuestDriver>> start(const GuestProgram& driver,
                                                     std::vector<std::string> arguments,
                                                     Lifeline lifeline);
   /// As stop().
@@ -68,15 +76,20 @@ class GuestDriver {
   int output() const { return child_->output(); }
 
  private:
-  GuestDriver(std::string name, Fd errors, std::unique_ptr<ChildProcess> child)
-      : name_(std::move(name)), errors_(std::move(errors)), child_(std::move(child)) {}
+  GuestDriver(GuestProgram program, std::string name, Fd errors,
+              std::unique_ptr<ChildProcess> child)
+      : program_(std::move(program)),
+        name_(std::move(name)),
+        errors_(std::move(errors)),
+        child_(std::move(child)) {}
 
   Result<bool> read(nlohmann::json& result, const std::atomic<bool>* cancel);
   Result<bool> end();
   tl::unexpected<Error> not_understood(const std::string& what) const;
 
-  const std::string name_;
-  const Fd errors_;  // what it prints on standard error
+  const GuestProgram program_;
+  const std::string name_;  // with its verb
+  const Fd errors_;         // what it prints on standard error
   const std::unique_ptr<ChildProcess> child_;
   std::optional<Error> error_;  // why it failed, by its own account
 };
@@ -85,7 +98,7 @@ class GuestDriver {
 /// into `progress`. Fails as GuestDriver::next() does. From the main thread: the driver ends with
 /// it.
 using OnResult = std::function<Result<void>(const nlohmann::json&)>;
-Result<void> run_guest_driver(const std::string& driver, std::vector<std::string> arguments,
+Result<void> run_guest_driver(const GuestProgram& driver, std::vector<std::string> arguments,
                               Progress& progress, const OnResult& on_result);
 
 }  // namespace thaw

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "thaw/base/bytes.h"
@@ -21,10 +22,11 @@ constexpr uint64_t kDescriptionBytesMax = uint64_t{1} << 20;
 constexpr uint64_t kMemoryMibMax = uint64_t{16} << 10;  // as thaw-qemu has it
 constexpr size_t kReadBytes = size_t{1} << 20;
 
-std::string how_to_make(const std::string& guests, const std::string& function) {
+std::string how_to_make(const std::string& guests, const std::string& function, GuestVmm vmm) {
   return "; make it: thaw lab build --output images, then thaw lab trace --images images --output "
          "traces --guests " +
-         guests + " --function " + function;
+         guests + " --function " + function +
+         (vmm == GuestVmm::kQemu ? "" : " --vmm " + word_of(vmm));
 }
 
 /// A member that is an object; an empty one if it is none.
@@ -47,6 +49,13 @@ Result<LabGuest> decode(const json& value, const std::string& function) {
   ASSIGN_OR_RETURN(const std::string format, text_of_result(value, "format"));
   if (format != kFormat) {
     return fail(ErrorCode::kInvalid, "its format is '" + format + "', not '" + kFormat + "'");
+  }
+  // Guests that were kept before there was another VMM do not say.
+  if (value.contains("vmm")) {
+    ASSIGN_OR_RETURN(const std::string word, text_of_result(value, "vmm"));
+    const std::optional<GuestVmm> vmm = parse_guest_vmm(word);
+    if (!vmm) return fail(ErrorCode::kInvalid, "there is no VMM '" + word + "'");
+    guest.vmm = *vmm;
   }
   ASSIGN_OR_RETURN(guest.function, text_of_result(value, "function"));
   if (guest.function != function) {
@@ -79,16 +88,15 @@ Result<void> check_files(const LabGuest& guest) {
 
 }  // namespace
 
-Result<LabGuest> load_guest(const std::string& guests, const std::string& function) {
+Result<LabGuest> load_guest(const std::string& guests, const std::string& function, GuestVmm vmm) {
   if (guests.empty()) {
-    return fail(ErrorCode::kInvalid,
-                "driver qemu needs the guests' snapshots: name them with "
-                "--guests" +
-                    how_to_make("GUESTS", function));
+    return fail(ErrorCode::kInvalid, "driver " + word_of(vmm) +
+                                         " needs the guests' snapshots: name them with --guests" +
+                                         how_to_make("GUESTS", function, vmm));
   }
   const std::string directory = guests + "/" + function;
   const std::string path = directory + "/guest.json";
-  const std::string remedy = how_to_make(guests, function);
+  const std::string remedy = how_to_make(guests, function, vmm);
   const Result<Bytes> text = read_file(path, kDescriptionBytesMax);
   if (!text) {
     if (text.error().code != ErrorCode::kNotFound) return fail(text.error());
@@ -99,6 +107,11 @@ Result<LabGuest> load_guest(const std::string& guests, const std::string& functi
   if (!value.is_object()) return fail(ErrorCode::kInvalid, path + " is no JSON object" + remedy);
   Result<LabGuest> guest = decode(value, function);
   if (!guest) return fail(ErrorCode::kInvalid, path + ": " + guest.error().message + remedy);
+  if (guest->vmm != vmm) {
+    return fail(ErrorCode::kInvalid, directory + " is a guest of " + title_of(guest->vmm) +
+                                         ", whose device state " + title_of(vmm) + " cannot load" +
+                                         remedy + " in a folder of its own");
+  }
   guest->directory = directory;
   if (const Result<void> files = check_files(*guest); !files) {
     return fail(files.error().code, files.error().message + remedy);
@@ -117,8 +130,8 @@ Result<void> verify_guest(const LabGuest& guest) {
     digest.update(piece);
   }
   if (to_hex(digest.finish()) == guest.memory_sha256) return {};
-  return fail(ErrorCode::kCorrupt,
-              path + " is not what was kept" + how_to_make(guest.directory, guest.function));
+  return fail(ErrorCode::kCorrupt, path + " is not what was kept" +
+                                       how_to_make(guest.directory, guest.function, guest.vmm));
 }
 
 }  // namespace thaw

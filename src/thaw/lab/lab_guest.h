@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // LabGuest: a real guest's snapshot that `thaw lab trace --guests` kept, with what its function
-// must answer when it is resumed (vmm/qemu/thaw_qemu/lab_guest.py writes it). Beside it are the
+// must answer when it is resumed (vmm/thaw_vmm/lab_guest.py writes it). Beside it are the
 // traces of this very snapshot: load_function(guest.directory, guest.function).
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <string>
 
 #include "thaw/base/result.h"
+#include "thaw/lab/guest_vmm.h"
 
 namespace thaw {
 
@@ -21,6 +22,7 @@ struct LabGuestCall {
 
 struct LabGuest {
   std::string directory;  // GUESTS/NAME
+  GuestVmm vmm = GuestVmm::kQemu;
   std::string function;
   uint64_t memory_mib = 0;
   std::string boot_id;          // of the warm process
@@ -36,10 +38,10 @@ struct LabGuest {
   uint64_t memory_bytes() const { return memory_mib << 20; }
 };
 
-/// The guest of the function in the folder `guests`. kNotFound if there is none, with the verbs
-/// that make it; kInvalid if its description is not one, or its memory is not of the size that this
-/// says. The memory itself is not read.
-Result<LabGuest> load_guest(const std::string& guests, const std::string& function);
+/// The VMM's guest of the function in the folder `guests`. kNotFound if there is none, with the
+/// verbs that make it; kInvalid if it is another VMM's, its description is not one, or its memory
+/// is not of the size that this says. The memory itself is not read.
+Result<LabGuest> load_guest(const std::string& guests, const std::string& function, GuestVmm vmm);
 
 /// Reads all of the guest's memory, and so into the page cache; kCorrupt if it is not what was
 /// kept.

@@ -43,7 +43,7 @@ class LabGuestTest : public testing::Test {
   }
   void describe(const json& value) const { write("guest.json", as_bytes(value.dump())); }
   Error refused() const {
-    const auto guest = load_guest(dir_.path(), "f");
+    const auto guest = load_guest(dir_.path(), "f", GuestVmm::kQemu);
     EXPECT_FALSE(guest);
     return guest ? Error{} : guest.error();
   }
@@ -53,9 +53,10 @@ class LabGuestTest : public testing::Test {
 };
 
 TEST_F(LabGuestTest, LoadsWhatWasKept) {
-  const auto guest = load_guest(dir_.path(), "f");
+  const auto guest = load_guest(dir_.path(), "f", GuestVmm::kQemu);
   ASSERT_TRUE(guest) << guest.error().message;
   EXPECT_EQ(guest->directory, dir_.file("f"));
+  EXPECT_EQ(guest->vmm, GuestVmm::kQemu);  // of a time when there was no other
   EXPECT_EQ(guest->memory_bytes(), kMiB);
   EXPECT_EQ(guest->boot_id, "bb");
   EXPECT_EQ(guest->calls, 1U);
@@ -67,11 +68,26 @@ TEST_F(LabGuestTest, LoadsWhatWasKept) {
 }
 
 TEST_F(LabGuestTest, MissingGuestNamesTheVerbsThatMakeIt) {
-  const auto none = load_guest(dir_.path(), "g");
+  const auto none = load_guest(dir_.path(), "g", GuestVmm::kQemu);
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, ErrorCode::kNotFound);
   EXPECT_THAT(none.error().message, AllOf(HasSubstr("'g'"), HasSubstr("thaw lab build"),
                                           HasSubstr("--guests " + dir_.path() + " --function g")));
+}
+
+TEST_F(LabGuestTest, GuestOfAnotherVmmIsRefused) {
+  description_["vmm"] = "firecracker";
+  describe(description_);
+  EXPECT_TRUE(load_guest(dir_.path(), "f", GuestVmm::kFirecracker));
+  const Error error = refused();
+  EXPECT_EQ(error.code, ErrorCode::kInvalid);
+  EXPECT_THAT(error.message, AllOf(HasSubstr(dir_.file("f") + " is a guest of Firecracker"),
+                                   HasSubstr("QEMU"), HasSubstr("make it: ")));
+  description_["vmm"] = "qemu";
+  describe(description_);
+  const auto other = load_guest(dir_.path(), "f", GuestVmm::kFirecracker);
+  ASSERT_FALSE(other);
+  EXPECT_THAT(other.error().message, HasSubstr("--function f --vmm firecracker"));
 }
 
 TEST_F(LabGuestTest, WrongDescriptionsAreRefused) {
@@ -81,6 +97,7 @@ TEST_F(LabGuestTest, WrongDescriptionsAreRefused) {
                                                                {"function", "g"},
                                                                {"memory_mib", -1},
                                                                {"boot_id", 7},
+                                                               {"vmm", "bochs"},
                                                                {"inputs", json::array()},
                                                                {"sha256", {{"memory", 1}}}}) {
     json changed = description_;
@@ -91,6 +108,7 @@ TEST_F(LabGuestTest, WrongDescriptionsAreRefused) {
     EXPECT_THAT(error.message, AllOf(HasSubstr("guest.json"), HasSubstr("make it: "))) << name;
     changed.erase(name);
     describe(changed);
+    if (name == "vmm") continue;
     EXPECT_EQ(refused().code, ErrorCode::kInvalid) << name;
   }
 }
@@ -98,7 +116,7 @@ TEST_F(LabGuestTest, WrongDescriptionsAreRefused) {
 TEST_F(LabGuestTest, FilesOfAnotherGuestAreFound) {
   Bytes memory(kMiB);
   write("memory", memory);
-  const auto guest = load_guest(dir_.path(), "f");
+  const auto guest = load_guest(dir_.path(), "f", GuestVmm::kQemu);
   ASSERT_TRUE(guest);
   const auto verified = verify_guest(*guest);
   ASSERT_FALSE(verified);

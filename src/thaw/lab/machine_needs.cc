@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <fstream>
+#include <sstream>
 
 #include "thaw/lab/file_system.h"
 #include "thaw/sys/child_process.h"
@@ -56,14 +57,49 @@ Result<void> check_fuse(size_t cells) {
                                       "fusermount3 (Debian package fuse3)");
 }
 
-Result<void> check_program(size_t cells, const std::string& name, const std::string& package,
+Result<void> check_program(size_t cells, const std::string& name, const std::string& install,
                            const std::string& instead) {
   if (!find_program(name).empty()) return {};
-  return fail(ErrorCode::kUnsupported, need(cells, name) +
-                                           ", and there is no such program in PATH; install the "
-                                           "Debian package " +
-                                           package + ", or leave " + instead +
-                                           " out of the scenario");
+  return fail(ErrorCode::kUnsupported,
+              need(cells, name) + ", and there is no such program in PATH; install " + install +
+                  ", or leave " + instead + " out of the scenario");
+}
+
+/// Whether the processor runs guests itself. Where it does not there may be a /dev/kvm all the
+/// same, which emulates each instruction.
+bool hardware_virtualises() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("flags")) continue;
+    std::istringstream words(line);
+    for (std::string word; words >> word;) {
+      if (word == "vmx" || word == "svm") return true;
+    }
+    return false;
+  }
+  return false;
+}
+
+Result<void> check_firecracker(size_t cells) {
+  TRY(check_program(cells, "firecracker", "a release of Firecracker, v1.12 or later",
+                    "driver firecracker"));
+  const std::string who = need(cells, "KVM for Firecracker");
+  const Result<Fd> device = open_file("/dev/kvm", O_RDWR);
+  if (!device) {
+    const bool denied = device.error().code == ErrorCode::kDenied;
+    return fail(denied ? ErrorCode::kDenied : ErrorCode::kUnsupported,
+                who + ": " + device.error().message + "; " +
+                    (denied ? "run as root, or add this user to the group kvm"
+                            : "load the module kvm_intel or kvm_amd, or pass the device into the "
+                              "container"));
+  }
+  if (hardware_virtualises()) return {};
+  return fail(ErrorCode::kUnsupported,
+              who +
+                  ", and the processor does not virtualise (no flag vmx or svm in "
+                  "/proc/cpuinfo): /dev/kvm only emulates, far too slowly to measure anything; "
+                  "use a machine with hardware virtualisation, or allow nested guests on its "
+                  "host, or leave driver firecracker out of the scenario");
 }
 
 }  // namespace
@@ -77,6 +113,7 @@ MachineNeeds needs_of(std::span<const Cell> cells) {
     if (mounted) ++needs.fuse;
     if (cell.tier == LabTier::kZone || cell.tier == LabTier::kEmptyFleet) ++needs.memcached;
     if (cell.driver == LabDriver::kQemu) ++needs.qemu;
+    if (cell.driver == LabDriver::kFirecracker) ++needs.firecracker;
     // The study's server reads its files so; thaw's disk cache does without where it must, but is
     // then another thing than what is measured elsewhere.
     if (served && (!is_ours(cell.technique) || cell.tier == LabTier::kLocal)) ++needs.direct_io;
@@ -88,11 +125,14 @@ Result<void> check_machine(const MachineNeeds& needs) {
   if (needs.uffd > 0) TRY(check_uffd(needs.uffd));
   if (needs.fuse > 0) TRY(check_fuse(needs.fuse));
   if (needs.memcached > 0) {
-    TRY(check_program(needs.memcached, "memcached", "memcached", "tiers zone and empty_fleet"));
+    TRY(check_program(needs.memcached, "memcached", "the Debian package memcached",
+                      "tiers zone and empty_fleet"));
   }
   if (needs.qemu > 0) {
-    TRY(check_program(needs.qemu, "qemu-system-x86_64", "qemu-system-x86", "driver qemu"));
+    TRY(check_program(needs.qemu, "qemu-system-x86_64", "the Debian package qemu-system-x86",
+                      "driver qemu"));
   }
+  if (needs.firecracker > 0) TRY(check_firecracker(needs.firecracker));
   return {};
 }
 

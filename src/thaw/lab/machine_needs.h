@@ -19,7 +19,8 @@ struct MachineNeeds {
   size_t fuse = 0;
   size_t memcached = 0;
   size_t qemu = 0;
-  size_t direct_io = 0;  // of the output's file system
+  size_t firecracker = 0;  // with a KVM that is no emulation
+  size_t direct_io = 0;    // of the output's file system
   friend bool operator==(const MachineNeeds&, const MachineNeeds&) = default;
 };
 

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include <functional>
 #include <optional>
 
+#include "thaw/base/bytes.h"
 #include "thaw/sys/child_process.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/sys/uffd.h"
@@ -93,11 +95,14 @@ TEST(MachineNeedsTest, OnlyWhatTheCellsNeedIsCounted) {
   memory.tier = LabTier::kMemory;
   Cell real = cell_of(Technique::kHot);
   real.driver = LabDriver::kQemu;
+  Cell firecracker = real;
+  firecracker.driver = LabDriver::kFirecracker;
   const auto needs = [](std::vector<Cell> cells) { return needs_of(cells); };
   EXPECT_EQ(needs({cell_of(Technique::kPresent), cell_of(Technique::kMapping)}), MachineNeeds{});
   EXPECT_EQ(needs({cell_of(Technique::kStudyReap)}), (MachineNeeds{.uffd = 1, .direct_io = 1}));
   EXPECT_EQ(needs({zone, fleet, memory}), (MachineNeeds{.uffd = 3, .memcached = 2}));
   EXPECT_EQ(needs({real}), (MachineNeeds{.uffd = 1, .qemu = 1, .direct_io = 1}));
+  EXPECT_EQ(needs({firecracker}), (MachineNeeds{.uffd = 1, .firecracker = 1, .direct_io = 1}));
   EXPECT_EQ(needs({mounted}), (MachineNeeds{.fuse = 1, .direct_io = 1}));
   EXPECT_TRUE(check_machine({}));
 }
@@ -134,10 +139,50 @@ TEST(MachineNeedsTest, AMissingProgramIsTold) {
   EXPECT_THAT(memcached, AllOf(HasSubstr("unsupported: 1 cell needs memcached"),
                                HasSubstr("Debian package memcached"), HasSubstr("empty_fleet")));
   EXPECT_THAT(told("qemu-system-x86_64", {.qemu = 3}),
-              AllOf(HasSubstr("3 cells need qemu-system-x86_64"), HasSubstr("qemu-system-x86,"),
-                    HasSubstr("driver qemu")));
+              AllOf(HasSubstr("3 cells need qemu-system-x86_64"),
+                    HasSubstr("package qemu-system-x86,"), HasSubstr("driver qemu")));
   // Nobody asks for what is not needed.
   EXPECT_THAT(told("memcached", {.uffd = 0}), IsEmpty());
+}
+
+/// Another file in place of this one, in a mount namespace.
+bool replace_by(const std::string& path, const std::string& other) {
+  return ::mount(other.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) == 0;
+}
+
+TEST(MachineNeedsTest, WhatFirecrackerLacksIsTold) {
+  const TempDir fakes;
+  const auto make = [&](const std::string& name, const std::string& text) {
+    ASSERT_TRUE(replace_file(fakes.file(name), as_bytes(text), 0755));
+  };
+  make("firecracker", "#!/bin/sh\n");
+  make("real", "processor: 0\nflags\t\t: fpu vmx sse\n");
+  make("emulated", "processor: 0\nflags\t\t: fpu vmx_not svm_not sse\nbugs: svm\n");
+  make("kvm", "");
+  const auto told = [&](const std::string& cpuinfo, const std::string& kvm, bool program = true) {
+    return error_in_child(
+        [&] {
+          if (!own_mounts() || !hide_program("firecracker")) return false;
+          if (program) ::setenv("PATH", fakes.path().c_str(), 1);
+          // What stands at /dev/kvm is taken away with all of /dev, or exchanged.
+          if (::mount("tmpfs", "/dev", "tmpfs", 0, "size=64k") != 0) return false;
+          if (!kvm.empty() && (!replace_file("/dev/kvm", {}, 0600) || !replace_by("/dev/kvm", kvm)))
+            return false;
+          return replace_by("/proc/cpuinfo", fakes.file(cpuinfo));
+        },
+        [] { return check_machine({.firecracker = 2}); });
+  };
+  const std::string missing = told("real", fakes.file("kvm"), false);
+  if (missing == "skip") GTEST_SKIP() << "SKIP: a mount namespace is not permitted";
+  EXPECT_THAT(missing, AllOf(HasSubstr("unsupported: 2 cells need firecracker"),
+                             HasSubstr("in PATH"), HasSubstr("v1.12")));
+  EXPECT_THAT(told("real", ""),
+              AllOf(HasSubstr("unsupported: 2 cells need KVM for Firecracker"),
+                    HasSubstr("/dev/kvm"), HasSubstr("module kvm_intel or kvm_amd")));
+  EXPECT_THAT(told("emulated", fakes.file("kvm")),
+              AllOf(HasSubstr("unsupported: 2 cells need KVM for Firecracker"),
+                    HasSubstr("no flag vmx or svm"), HasSubstr("only emulates")));
+  EXPECT_THAT(told("real", fakes.file("kvm")), IsEmpty());
 }
 
 TEST(MachineNeedsTest, AFileSystemWithoutDirectIoIsTold) {

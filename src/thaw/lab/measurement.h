@@ -59,7 +59,7 @@ struct ResultsHeader {
   std::string started;  // UTC, ISO 8601
   std::string thaw_version;
   std::string commit;  // of thaw's source; "+" after it: with changes; empty: not known
-  /// Programs that take part, and theirs: "memcached 1.6.18", "QEMU 7.2.17".
+  /// Programs that take part, and theirs: "memcached 1.6.18", "QEMU 7.2.17", "Firecracker 1.13.1".
   std::vector<std::string> versions;
   std::string cpu;
   std::string kernel;

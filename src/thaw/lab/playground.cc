@@ -95,25 +95,27 @@ Result<void> Playground::check(const Cell& cell) {
 }
 
 Result<const FunctionTrace*> Playground::trace_of(const Cell& cell) {
-  const bool real = cell.driver == LabDriver::kQemu;
+  const bool real = real_vmm_of(cell).has_value();
   std::map<std::string, FunctionTrace>& traces = real ? guest_traces_ : traces_;
   const auto found = traces.find(cell.function);
   if (found != traces.end()) return &found->second;
   std::string folder = options_.traces;
   if (real) {
-    ASSIGN_OR_RETURN(const LabGuest* const guest, guest_of(cell.function));
+    ASSIGN_OR_RETURN(const LabGuest* const guest, guest_of(cell));
     folder = guest->directory;
   }
   ASSIGN_OR_RETURN(FunctionTrace trace, load_function(folder, cell.function));
   return &traces.emplace(cell.function, std::move(trace)).first->second;
 }
 
-Result<const LabGuest*> Playground::guest_of(const std::string& function) {
-  const auto found = guests_.find(function);
+// All are of one VMM: a folder of guests has one of each function, and the preflight has asked for
+// every cell's.
+Result<const LabGuest*> Playground::guest_of(const Cell& cell) {
+  const auto found = guests_.find(cell.function);
   if (found != guests_.end()) return &found->second;
-  ASSIGN_OR_RETURN(LabGuest guest, load_guest(options_.guests, function));
+  ASSIGN_OR_RETURN(LabGuest guest, load_guest(options_.guests, cell.function, *real_vmm_of(cell)));
   TRY(verify_guest(guest));
-  return &guests_.emplace(function, std::move(guest)).first->second;
+  return &guests_.emplace(cell.function, std::move(guest)).first->second;
 }
 
 Result<std::unique_ptr<GuestStarter>> Playground::guests_of(
@@ -122,8 +124,8 @@ Result<std::unique_ptr<GuestStarter>> Playground::guests_of(
   if (cell.driver == LabDriver::kReplay) {
     return std::make_unique<ReplayGuests>(snapshots, cell.input, socket);
   }
-  ASSIGN_OR_RETURN(const LabGuest* const guest, guest_of(cell.function));
-  return std::make_unique<QemuGuests>(*guest, options_.programs, cell.input, verify, socket);
+  ASSIGN_OR_RETURN(const LabGuest* const guest, guest_of(cell));
+  return std::make_unique<RealGuests>(*guest, options_.programs, cell.input, verify, socket);
 }
 
 // A call's answer shows only the pages that the call needed, so before a cell's first measurement a
@@ -131,7 +133,7 @@ Result<std::unique_ptr<GuestStarter>> Playground::guests_of(
 Result<uint64_t> Playground::verify_once(const Cell& cell, LabHome& home,
                                          const std::vector<const FunctionSnapshot*>& snapshots,
                                          uint64_t seed) {
-  if (cell.driver != LabDriver::kQemu) return 0;
+  if (!real_vmm_of(cell)) return 0;
   if (const auto found = verified_.find(cell.key()); found != verified_.end()) return found->second;
   ASSIGN_OR_RETURN(TierStack* const stack, stack_of(cell, home, snapshots, seed));
   ASSIGN_OR_RETURN(const auto guests, guests_of(cell, snapshots, true));
@@ -146,8 +148,8 @@ Result<LabHome*> Playground::home_of(const Cell& cell) {
   if (home == nullptr) {
     ASSIGN_OR_RETURN(const FunctionTrace* const trace, trace_of(cell));
     std::string memory;
-    if (cell.driver == LabDriver::kQemu) {
-      ASSIGN_OR_RETURN(const LabGuest* const guest, guest_of(cell.function));
+    if (real_vmm_of(cell)) {
+      ASSIGN_OR_RETURN(const LabGuest* const guest, guest_of(cell));
       memory = guest->memory_path();
     }
     const LabPlaces places{*memory_dir_, *disk_dir_, *keys_, workers_};

@@ -17,7 +17,7 @@
 #include "thaw/lab/lab_home.h"
 #include "thaw/lab/lab_zone.h"
 #include "thaw/lab/measurement.h"
-#include "thaw/lab/qemu_guests.h"
+#include "thaw/lab/real_guests.h"
 #include "thaw/lab/resume_way.h"
 #include "thaw/lab/scratch_dir.h"
 
@@ -28,7 +28,7 @@ struct PlaygroundOptions {
   std::string memory_parent = "/dev/shm";  // for stores and oracles
   std::string disk_parent;  // for what is read from a disk; a file system with direct I/O
   std::string guests;       // what `thaw lab trace --guests` kept; for cells with a real guest
-  QemuPrograms programs;    // the same
+  GuestPrograms programs;   // the same
 };
 
 /// Belongs to one thread, which lives as long: servers of the lab's zone end with it.
@@ -50,7 +50,8 @@ class Playground {
   Result<const FunctionTrace*> trace_of(const Cell& cell);
   Result<LabHome*> home_of(const Cell& cell);
   Result<LabZone*> zone_of(const Cell& cell);
-  Result<const LabGuest*> guest_of(const std::string& function);
+  /// Of a cell with a real guest.
+  Result<const LabGuest*> guest_of(const Cell& cell);
   Result<std::unique_ptr<GuestStarter>> guests_of(
       const Cell& cell, const std::vector<const FunctionSnapshot*>& snapshots, bool verify);
   Result<TierStack*> stack_of(const Cell& cell, LabHome& home,

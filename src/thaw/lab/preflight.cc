@@ -48,8 +48,8 @@ Result<CellFunctions> load_functions(const Scenario& scenario, const PreflightOp
     const std::pair key{cell.driver, cell.function};
     auto found = functions.find(key);
     std::string traces = options.traces;
-    if (cell.driver == LabDriver::kQemu) {
-      ASSIGN_OR_RETURN(const LabGuest guest, load_guest(options.guests, cell.function));
+    if (const auto vmm = real_vmm_of(cell)) {
+      ASSIGN_OR_RETURN(const LabGuest guest, load_guest(options.guests, cell.function, *vmm));
       traces = guest.directory;
     }
     if (found == functions.end()) {

@@ -31,7 +31,8 @@ std::string compiler() {
 #endif
 }
 
-/// The word of the program's first line that begins with a digit; empty if it does not answer.
+/// The word of the program's first line that begins with a digit, or a v before it; empty if it
+/// does not answer.
 std::string version_of(const std::string& program, const std::string& option) {
   const auto child = ChildProcess::start({.argv = {program, option}, .pipe_output = true});
   if (!child) return "";
@@ -39,6 +40,7 @@ std::string version_of(const std::string& program, const std::string& option) {
   if (!line) return "";
   std::istringstream words(*line);
   for (std::string word; words >> word;) {
+    if (word.size() > 1 && word[0] == 'v') word.erase(0, 1);
     if (word[0] >= '0' && word[0] <= '9') return word;
   }
   return "";
@@ -100,6 +102,9 @@ void find_facts(const MachineNeeds& needs, const std::string& output, ResultsHea
   if (needs.fuse > 0) versions.push_back(std::string("libfuse ") + ::fuse_pkgversion());
   if (needs.memcached > 0) add_known(versions, "memcached", version_of("memcached", "-V"));
   if (needs.qemu > 0) add_known(versions, "QEMU", version_of("qemu-system-x86_64", "--version"));
+  if (needs.firecracker > 0) {
+    add_known(versions, "Firecracker", version_of("firecracker", "--version"));
+  }
   add_known(versions, "transparent huge pages", huge_page_setting());
   versions.push_back("processor flags" + cpu_flags());
   add_known(versions, "output on", file_system_of(nearest_directory(output)));

@@ -37,7 +37,7 @@ TEST(RunFactsTest, BuildAndMachineAreFound) {
   EXPECT_THAT(header.versions, Contains(StartsWith("output on ")));
   for (const std::string& each : header.versions) EXPECT_THAT(each, Not(HasSubstr("\n")));
   // What takes no part is no fact of the run.
-  for (const char* other : {"memcached", "QEMU", "libfuse"}) {
+  for (const char* other : {"memcached", "QEMU", "Firecracker", "libfuse"}) {
     EXPECT_THAT(header.versions, Not(Contains(StartsWith(other))));
   }
   EXPECT_THAT(facts_of({.fuse = 1}).versions, Contains(StartsWith("libfuse 3")));
@@ -51,14 +51,16 @@ TEST(RunFactsTest, ProgramsThatTakePartAreAsked) {
   };
   make("memcached", "echo memcached 1.2.3");
   make("qemu-system-x86_64", "echo 'QEMU emulator version 4.5.6 (Debian 1)'; echo more");
+  make("firecracker", "echo Firecracker v1.2.3; echo; echo Supported snapshot format: v7");
   const std::string path = std::getenv("PATH");
   ::setenv("PATH", (programs.path() + ":" + path).c_str(), 1);
-  const ResultsHeader both = facts_of({.memcached = 1, .qemu = 1});
+  const ResultsHeader all = facts_of({.memcached = 1, .qemu = 1, .firecracker = 1});
   make("memcached", "exit 1");
   const ResultsHeader silent = facts_of({.memcached = 1});
   ::setenv("PATH", path.c_str(), 1);
-  EXPECT_THAT(both.versions, Contains("memcached 1.2.3"));
-  EXPECT_THAT(both.versions, Contains("QEMU 4.5.6"));
+  EXPECT_THAT(all.versions, Contains("memcached 1.2.3"));
+  EXPECT_THAT(all.versions, Contains("QEMU 4.5.6"));
+  EXPECT_THAT(all.versions, Contains("Firecracker 1.2.3"));
   EXPECT_THAT(silent.versions, Not(Contains(StartsWith("memcached"))));
 }
 

@@ -29,6 +29,10 @@ struct GuestReport {
 class RunningGuest {
  public:
   virtual ~RunningGuest() = default;
+  /// Completes what its VMM sent. Most have sent it by now; Firecracker does so only while it
+  /// loads, so that its guest is let go here: its time begins, and it waits for its first page
+  /// until its server begins. Once, for a served guest.
+  virtual Result<void> greet(GreetedVmm&) { return {}; }
   /// Lets it go where it stands held before its first page: its time begins. A served guest is let
   /// go when its server begins.
   virtual Result<void> proceed() { return {}; }
@@ -39,8 +43,10 @@ class RunningGuest {
 
 /// A guest that waits for its pages, and what its VMM sent.
 struct ServedGuest {
-  GreetedVmm vmm;
+  GreetedVmm vmm;  // complete after greet()
   std::unique_ptr<RunningGuest> guest;
+  /// Before it is served.
+  Result<void> greet() { return guest->greet(vmm); }
 };
 
 /// Memory that is had without a page server.

@@ -46,6 +46,22 @@ TEST(ScenarioTest, EveryCombinationOnceAndThoseWithoutSenseWithAReason) {
   }
 }
 
+// What one VMM can and another cannot is left out, not refused.
+TEST(ScenarioTest, FirecrackerHasNoFloor) {
+  Cell cell;
+  cell.technique = Technique::kPresent;
+  cell.driver = LabDriver::kQemu;
+  EXPECT_FALSE(excluded(cell));
+  EXPECT_EQ(real_vmm_of(cell), GuestVmm::kQemu);
+  cell.driver = LabDriver::kFirecracker;
+  EXPECT_THAT(excluded(cell).value_or(""), HasSubstr("before Firecracker runs it"));
+  EXPECT_EQ(real_vmm_of(cell), GuestVmm::kFirecracker);
+  cell.technique = Technique::kMapping;
+  EXPECT_FALSE(excluded(cell));
+  cell.driver = LabDriver::kReplay;
+  EXPECT_EQ(real_vmm_of(cell), std::nullopt);
+}
+
 TEST(ScenarioTest, EveryAxisTakesItsValuesAndGivesThemBack) {
   for (const LabAxis& axis : lab_axes()) {
     std::vector<std::string> values = axis.words;

@@ -38,6 +38,7 @@ class SessionWay final : public ResumeWay {
   Result<GuestReport> resume(uint64_t clone) override {
     const bool hot = options_.strategy == Strategy::kHot;
     ASSIGN_OR_RETURN(ServedGuest guest, context_.guests.start_served(clone));
+    TRY(guest.greet());
     ASSIGN_OR_RETURN(
         const auto session,
         Session::start(context_.snapshots[clone]->image(hot ? Layout::kHot : Layout::kLinear),

@@ -46,7 +46,8 @@ class StudyWay final : public ResumeWay {
       : context_(context), servers_(std::move(servers)), runs_(servers_.size()) {}
 
   Result<GuestReport> resume(uint64_t clone) override {
-    ASSIGN_OR_RETURN(const ServedGuest guest, context_.guests.start_served(clone));
+    ASSIGN_OR_RETURN(ServedGuest guest, context_.guests.start_served(clone));
+    TRY(guest.greet());
     const StudyServer::Way way{.ahead = ahead_of(context_.cell.technique),
                                .shape = shape_of(context_.cell.tier),
                                .seed = context_.seed + clone};

@@ -213,4 +213,13 @@ Figure overhead_of_real_guests(const CountedResults& results) {
                         .needs = "driver=qemu; and with it " + std::string(kBaselineNeeds)});
 }
 
+Figure overhead_of_firecracker_guests(const CountedResults& results) {
+  return make_overhead(results,
+                       {.id = "overhead_of_firecracker_guests",
+                        .title = "Overhead over plain REAP of real guests in Firecracker",
+                        .heading = "storage",
+                        .held = {{"driver", "firecracker"}},
+                        .needs = "driver=firecracker; and with it " + std::string(kBaselineNeeds)});
+}
+
 }  // namespace thaw

@@ -135,6 +135,9 @@ TEST(FigureOverhead, RealGuestsHaveTheirOwnBaseline) {
   const Figure figure = overhead_of_real_guests(CountedResults(made.results));
   EXPECT_EQ(find_point(figure.panels.back(), "chunked_encrypted", "hot")->x, 3);
   EXPECT_THAT(figure.sentence, HasSubstr("3 times (95 %: 3 to 3), slower than plain REAP"));
+  // One VMM's guests are not another's.
+  EXPECT_THAT(overhead_of_firecracker_guests(CountedResults(made.results)).needs,
+              HasSubstr("driver=firecracker"));
 }
 
 TEST(FigureOverhead, AnotherInputHasItsOwnBaseline) {

@@ -19,6 +19,7 @@ Figure overhead_by_storage(const CountedResults& results);
 Figure overhead_by_tier(const CountedResults& results);
 Figure overhead_by_input(const CountedResults& results);
 Figure overhead_of_real_guests(const CountedResults& results);
+Figure overhead_of_firecracker_guests(const CountedResults& results);
 
 // figure_chunk_size.cc
 Figure overhead_by_chunk_size(const CountedResults& results);

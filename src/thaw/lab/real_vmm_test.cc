@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The driver's measure verb as a child: first with scripts in its place, then real guests, which
-// THAW_LAB_GUESTS names, a folder that `thaw lab trace --guests` made with the function hello, and
-// the library that THAW_PRELOAD_LIBRARY names.
-#include "thaw/lab/qemu_vmm.h"
+// The driver's measure verb as a child: first with scripts in its place, then real guests in QEMU,
+// which THAW_LAB_GUESTS names, a folder that `thaw lab trace --guests` made with the function
+// hello, and the library that THAW_PRELOAD_LIBRARY names.
+#include "thaw/lab/real_vmm.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -20,7 +20,7 @@
 #include "thaw/base/bytes.h"
 #include "thaw/lab/function_trace.h"
 #include "thaw/lab/lab_guest.h"
-#include "thaw/lab/qemu_connection.h"
+#include "thaw/lab/real_connection.h"
 #include "thaw/lab/study_server.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/testing/temp_dir.h"
@@ -30,6 +30,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr char kHeld[] = "echo '{\"held\": true}'\nread line\n";
 constexpr char kReport[] =
@@ -38,14 +39,14 @@ constexpr char kReport[] =
     R"( "replied_ns": 9500000, "minor_faults": 11, "major_faults": 12, "cpu_ms": 1.5,)"
     R"( "total_cpu_ms": 2, "rss_bytes": 4096, "pss_bytes": 2048, "private_bytes": 1024})";
 
-class QemuVmmTest : public testing::Test {
+class RealVmmTest : public testing::Test {
  protected:
   /// A driver that runs these lines of shell; its arguments are in the file "arguments".
-  QemuVmmOptions driver(const std::string& lines) const {
+  RealVmmOptions driver(const std::string& lines) const {
     const std::string text = "#!/bin/sh\necho \"$@\" >" + dir_.file("arguments") + "\n" + lines;
     EXPECT_TRUE(replace_file(dir_.file("driver"), as_bytes(text), 0700));
-    QemuVmmOptions options;
-    options.driver = dir_.file("driver");
+    RealVmmOptions options;
+    options.driver.path = dir_.file("driver");
     options.guest = dir_.file("guest");
     options.preload = "lib.so";
     return options;
@@ -65,8 +66,8 @@ class QemuVmmTest : public testing::Test {
     const auto text = read_file(dir_.file("arguments"), 4096);
     return text ? std::string(as_text(*text)) : "";
   }
-  static Error error_of(const QemuVmmOptions& options) {
-    const auto vmm = QemuVmm::start(options);
+  static Error error_of(const RealVmmOptions& options) {
+    const auto vmm = RealVmm::start(options);
     if (!vmm) return vmm.error();
     if (const auto told = (*vmm)->proceed(); !told) return told.error();
     const auto report = (*vmm)->wait();
@@ -77,14 +78,14 @@ class QemuVmmTest : public testing::Test {
   const TempDir dir_;
 };
 
-TEST_F(QemuVmmTest, ReportIsWhatTheDriverPrints) {
-  QemuVmmOptions options = driver(kHeld + print(kReport));
-  options.way = QemuWay::kPresent;
-  options.task = QemuTask::kCallOther;
+TEST_F(RealVmmTest, ReportIsWhatTheDriverPrints) {
+  RealVmmOptions options = driver(kHeld + print(kReport));
+  options.way = RealWay::kPresent;
+  options.task = RealTask::kCallOther;
   options.memory = "elsewhere";
   options.vm = dir_.file("vm");
   options.timeout = std::chrono::seconds(5);
-  const auto vmm = QemuVmm::start(options);
+  const auto vmm = RealVmm::start(options);
   ASSERT_TRUE(vmm) << vmm.error().message;
   EXPECT_EQ(arguments(),
             "measure --follow-input --guest " + dir_.file("guest") +
@@ -107,9 +108,9 @@ TEST_F(QemuVmmTest, ReportIsWhatTheDriverPrints) {
   EXPECT_EQ(report->accelerator, "tcg");
 }
 
-TEST_F(QemuVmmTest, NothingGoesOnBeforeItIsLetGo) {
-  QemuVmmOptions options = driver(kHeld + touch("started") + print(kReport));
-  const auto vmm = QemuVmm::start(options);
+TEST_F(RealVmmTest, NothingGoesOnBeforeItIsLetGo) {
+  RealVmmOptions options = driver(kHeld + touch("started") + print(kReport));
+  const auto vmm = RealVmm::start(options);
   ASSERT_TRUE(vmm) << vmm.error().message;
   EXPECT_FALSE(exists("started"));
   ASSERT_TRUE((*vmm)->proceed());
@@ -117,7 +118,7 @@ TEST_F(QemuVmmTest, NothingGoesOnBeforeItIsLetGo) {
   EXPECT_TRUE(exists("started"));
 }
 
-TEST_F(QemuVmmTest, FailureIsTheDriversOwnWord) {
+TEST_F(RealVmmTest, FailureIsTheDriversOwnWord) {
   const std::string failed = R"({"error": "no guest", "remedy": "make one", "corrupt": false})";
   const std::string wrong = R"({"error": "1 page is wrong: 7", "remedy": "x", "corrupt": true})";
   for (const std::string& before : {std::string(), std::string(kHeld)}) {
@@ -132,22 +133,22 @@ TEST_F(QemuVmmTest, FailureIsTheDriversOwnWord) {
   }
 }
 
-TEST_F(QemuVmmTest, DriverOfAnotherVersionIsRefused) {
+TEST_F(RealVmmTest, DriverOfAnotherVersionIsRefused) {
   const std::string report = print(kReport);
   for (const std::string& lines :
        {std::string("exit 0\n"), print("{}"), print(kReport), std::string(kHeld) + "exit 0\n",
         kHeld + print("{}"), kHeld + print("x"), kHeld + report + report}) {
     const Error error = error_of(driver(lines));
     EXPECT_EQ(error.code, ErrorCode::kInvalid) << lines;
-    EXPECT_THAT(error.message, HasSubstr("the thaw-qemu that came with this thaw")) << lines;
+    EXPECT_THAT(error.message, HasSubstr("that came with this thaw")) << lines;
   }
 }
 
-TEST_F(QemuVmmTest, ContradictionsAreRefused) {
-  QemuVmmOptions options = driver("");
+TEST_F(RealVmmTest, ContradictionsAreRefused) {
+  RealVmmOptions options = driver("");
   options.socket = "s";
   EXPECT_EQ(error_of(options).code, ErrorCode::kInvalid);  // a file has no page server
-  options.way = QemuWay::kUffd;
+  options.way = RealWay::kUffd;
   options.memory = "m";
   EXPECT_EQ(error_of(options).code, ErrorCode::kInvalid);
   options.memory.clear();
@@ -155,14 +156,51 @@ TEST_F(QemuVmmTest, ContradictionsAreRefused) {
   EXPECT_EQ(error_of(options).code, ErrorCode::kInvalid);
   EXPECT_EQ(error_of({}).code, ErrorCode::kInvalid);
   options = driver("");
-  EXPECT_EQ(connect_qemu(options, 4096).error().code, ErrorCode::kInvalid);
-  options.driver = dir_.file("none");
+  EXPECT_EQ(connect_real_vmm(options, 4096).error().code, ErrorCode::kInvalid);
+  options.driver.path = dir_.file("none");
   EXPECT_EQ(error_of(options).code, ErrorCode::kUnsupported);
 }
 
-TEST_F(QemuVmmTest, DestructorHasTheDriverUnwind) {
+TEST_F(RealVmmTest, FirecrackerHasADriverAndLimitsOfItsOwn) {
+  RealVmmOptions options = driver(kHeld + print(kReport));
+  options.driver.vmm = GuestVmm::kFirecracker;
+  options.way = RealWay::kPresent;
+  EXPECT_THAT(error_of(options).message,
+              AllOf(HasSubstr("cannot resume in Firecracker"), HasSubstr("only QEMU")));
+  options.way = RealWay::kUffd;
+  options.socket = "s";
+  const auto vmm = RealVmm::start(options);
+  ASSERT_TRUE(vmm) << vmm.error().message;
+  EXPECT_THAT(arguments(), AllOf(HasSubstr("--uffd-socket s"), Not(HasSubstr("--preload"))));
+  options = driver("exit 0\n");
+  options.driver.vmm = GuestVmm::kFirecracker;
+  EXPECT_THAT(error_of(options).message, HasSubstr("the thaw-firecracker that came"));
+}
+
+// Firecracker greets while it loads: after it was let go.
+TEST_F(RealVmmTest, FirecrackerThatEndsBeforeItsHandshakeIsTold) {
+  const auto greeted = [&](const std::string& after) -> Result<void> {
+    RealVmmOptions options = driver(kHeld + after);
+    options.driver.vmm = GuestVmm::kFirecracker;
+    options.way = RealWay::kUffd;
+    options.socket = dir_.file("s");
+    ASSIGN_OR_RETURN(ConnectedRealVmm vmm, connect_real_vmm(options, 4096));
+    EXPECT_TRUE(exists("s"));
+    return proceed_to_handshake(*vmm.process, *vmm.awaited, vmm);
+  };
+  Result<void> taken = greeted(print(R"({"error": "no kvm", "remedy": "buy one"})") + "exit 1\n");
+  ASSERT_FALSE(taken);
+  EXPECT_THAT(taken.error().message,
+              HasSubstr("thaw-firecracker measure failed: no kvm; to do: buy one"));
+  EXPECT_FALSE(exists("s"));
+  taken = greeted(print(kReport));
+  ASSERT_FALSE(taken);
+  EXPECT_THAT(taken.error().message, HasSubstr("Firecracker sent no handshake"));
+}
+
+TEST_F(RealVmmTest, DestructorHasTheDriverUnwind) {
   {
-    const auto vmm = QemuVmm::start(driver(watcher()));
+    const auto vmm = RealVmm::start(driver(watcher()));
     ASSERT_TRUE(vmm) << vmm.error().message;
     ASSERT_TRUE((*vmm)->proceed());
     wait_for("started");
@@ -170,11 +208,11 @@ TEST_F(QemuVmmTest, DestructorHasTheDriverUnwind) {
   EXPECT_TRUE(exists("unwound"));
 }
 
-TEST_F(QemuVmmTest, CancellationHasTheDriverUnwind) {
+TEST_F(RealVmmTest, CancellationHasTheDriverUnwind) {
   std::atomic<bool> cancel{false};
-  QemuVmmOptions options = driver(watcher());
+  RealVmmOptions options = driver(watcher());
   options.cancel = &cancel;
-  const auto vmm = QemuVmm::start(options);
+  const auto vmm = RealVmm::start(options);
   ASSERT_TRUE(vmm) << vmm.error().message;
   ASSERT_TRUE((*vmm)->proceed());
   std::thread other([&] {
@@ -189,34 +227,34 @@ TEST_F(QemuVmmTest, CancellationHasTheDriverUnwind) {
 }
 
 // A clone may be started by a thread that ends before the guest does.
-TEST_F(QemuVmmTest, OutlivesTheThreadThatStartedIt) {
-  std::unique_ptr<QemuVmm> vmm;
-  std::thread starter([&] { vmm = *QemuVmm::start(driver(kHeld + print(kReport))); });
+TEST_F(RealVmmTest, OutlivesTheThreadThatStartedIt) {
+  std::unique_ptr<RealVmm> vmm;
+  std::thread starter([&] { vmm = *RealVmm::start(driver(kHeld + print(kReport))); });
   starter.join();
   ASSERT_TRUE(vmm->proceed());
   EXPECT_TRUE(vmm->wait());
 }
 
-TEST_F(QemuVmmTest, DriverThatEndsBeforeTheHandshakeIsTold) {
+TEST_F(RealVmmTest, DriverThatEndsBeforeTheHandshakeIsTold) {
   const auto served = [&](const std::string& lines) {
-    QemuVmmOptions options = driver(lines);
-    options.way = QemuWay::kUffd;
+    RealVmmOptions options = driver(lines);
+    options.way = RealWay::kUffd;
     options.socket = dir_.file("s");
     return options;
   };
   const std::string failed = print(R"({"error": "no qemu", "remedy": "install it"})");
-  auto vmm = connect_qemu(served(failed + "exit 1\n"), 4096);
+  auto vmm = connect_real_vmm(served(failed + "exit 1\n"), 4096);
   ASSERT_FALSE(vmm);
   EXPECT_THAT(vmm.error().message, HasSubstr("no qemu"));
   EXPECT_FALSE(exists("s"));
-  vmm = connect_qemu(served(kHeld), 4096);
+  vmm = connect_real_vmm(served(kHeld), 4096);
   ASSERT_FALSE(vmm);
   EXPECT_THAT(vmm.error().message, HasSubstr("without a handshake"));
 
   std::atomic<bool> cancel{true};
-  QemuVmmOptions options = served(watcher());
+  RealVmmOptions options = served(watcher());
   options.cancel = &cancel;
-  EXPECT_EQ(connect_qemu(options, 4096).error().code, ErrorCode::kInterrupted);
+  EXPECT_EQ(connect_real_vmm(options, 4096).error().code, ErrorCode::kInterrupted);
 }
 
 /// Real guests.
@@ -234,31 +272,31 @@ class RealQemuTest : public testing::Test {
     }
     guests_ = folder;
     preload_ = preload;
-    driver_ = *find_guest_driver({});
+    driver_ = *find_guest_driver(GuestVmm::kQemu, {});
   }
-  QemuVmmOptions options(const LabGuest& guest, QemuWay way, QemuTask task) const {
-    QemuVmmOptions options;
+  RealVmmOptions options(const LabGuest& guest, RealWay way, RealTask task) const {
+    RealVmmOptions options;
     options.driver = driver_;
     options.preload = preload_;
     options.guest = guest.directory;
     options.way = way;
     options.task = task;
-    if (way == QemuWay::kUffd) options.socket = dir_.file("pages.sock");
+    if (way == RealWay::kUffd) options.socket = dir_.file("pages.sock");
     return options;
   }
-  static Result<QemuReport> run(const QemuVmmOptions& options) {
-    ASSIGN_OR_RETURN(const auto vmm, QemuVmm::start(options));
+  static Result<RealReport> run(const RealVmmOptions& options) {
+    ASSIGN_OR_RETURN(const auto vmm, RealVmm::start(options));
     TRY(vmm->proceed());
     return vmm->wait();
   }
   /// Over the study's server.
-  Result<QemuReport> serve(const LabGuest& guest, QemuTask task, const std::string& image) const {
+  Result<RealReport> serve(const LabGuest& guest, RealTask task, const std::string& image) const {
     ASSIGN_OR_RETURN(const FunctionTrace trace, load_function(guest.directory, guest.function));
     const StudyServerOptions files{
         .memory = {image, ""}, .working_path = dir_.file("study"), .file = {}};
     ASSIGN_OR_RETURN(StudyServer server, StudyServer::make(files, trace.recorded));
-    ASSIGN_OR_RETURN(ConnectedQemu vmm,
-                     connect_qemu(options(guest, QemuWay::kUffd, task), guest.memory_bytes()));
+    ASSIGN_OR_RETURN(ConnectedRealVmm vmm,
+                     connect_real_vmm(options(guest, RealWay::kUffd, task), guest.memory_bytes()));
     EXPECT_EQ(vmm.handshake.regions.size(), 1U);
     EXPECT_EQ(vmm.handshake.regions[0].bytes, guest.memory_bytes());
     EXPECT_EQ(vmm.handshake.regions[0].offset, 0U);
@@ -266,10 +304,10 @@ class RealQemuTest : public testing::Test {
     std::thread thread([&] { served = server.serve(vmm, {}); });
     const Result<void> told = vmm.process->proceed();
     EXPECT_TRUE(told) << told.error().message;
-    Result<QemuReport> report = vmm.process->wait();
+    Result<RealReport> report = vmm.process->wait();
     thread.join();
     EXPECT_TRUE(served) << served.error().message;
-    if (report && task != QemuTask::kVerify) {
+    if (report && task != RealTask::kVerify) {
       EXPECT_EQ(report->pid, static_cast<uint64_t>(vmm.peer.process.pid));
     }
     return report;
@@ -277,15 +315,15 @@ class RealQemuTest : public testing::Test {
 
   const TempDir dir_{"/var/tmp"};  // a file system with direct I/O
   std::string guests_;
-  std::string driver_;
+  GuestProgram driver_;
   std::string preload_;
 };
 
 TEST_F(RealQemuTest, CallIsAnsweredInEachWay) {
-  const auto guest = load_guest(guests_, "hello");
+  const auto guest = load_guest(guests_, "hello", GuestVmm::kQemu);
   ASSERT_TRUE(guest) << guest.error().message;
-  for (const QemuWay way : {QemuWay::kFile, QemuWay::kPresent}) {
-    const auto report = run(options(*guest, way, QemuTask::kCallMeasured));
+  for (const RealWay way : {RealWay::kFile, RealWay::kPresent}) {
+    const auto report = run(options(*guest, way, RealTask::kCallMeasured));
     ASSERT_TRUE(report) << report.error().message;
     EXPECT_LT(report->started_ns, report->ready_ns);
     EXPECT_LT(report->ready_ns, report->loading_ns);
@@ -295,7 +333,7 @@ TEST_F(RealQemuTest, CallIsAnsweredInEachWay) {
     EXPECT_LT(report->asked_ns, report->replied_ns);
     EXPECT_GT(report->total_cpu_ms, report->cpu_ms);
     EXPECT_GT(report->cpu_ms, 0);
-    if (way == QemuWay::kPresent) {
+    if (way == RealWay::kPresent) {
       EXPECT_EQ(report->rss_bytes, guest->memory_bytes());
       EXPECT_EQ(report->private_bytes, guest->memory_bytes());
     } else {
@@ -303,25 +341,25 @@ TEST_F(RealQemuTest, CallIsAnsweredInEachWay) {
       EXPECT_LT(report->rss_bytes, guest->memory_bytes());
     }
   }
-  const auto served = serve(*guest, QemuTask::kCallOther, guest->memory_path());
+  const auto served = serve(*guest, RealTask::kCallOther, guest->memory_path());
   ASSERT_TRUE(served) << served.error().message;
 }
 
 TEST_F(RealQemuTest, EveryPageIsCompared) {
-  const auto guest = load_guest(guests_, "hello");
+  const auto guest = load_guest(guests_, "hello", GuestVmm::kQemu);
   ASSERT_TRUE(guest) << guest.error().message;
-  const auto mapped = run(options(*guest, QemuWay::kFile, QemuTask::kVerify));
+  const auto mapped = run(options(*guest, RealWay::kFile, RealTask::kVerify));
   ASSERT_TRUE(mapped) << mapped.error().message;
   EXPECT_EQ(mapped->pages_compared, guest->memory_bytes() / 4096);
   EXPECT_GT(mapped->data_pages, 1000U);
-  const auto served = serve(*guest, QemuTask::kVerify, guest->memory_path());
+  const auto served = serve(*guest, RealTask::kVerify, guest->memory_path());
   ASSERT_TRUE(served) << served.error().message;
   EXPECT_EQ(served->pages_compared, mapped->pages_compared);
 }
 
 // The canary: the last page, which is zero, has a bit from nowhere.
 TEST_F(RealQemuTest, WrongPageIsNamed) {
-  const auto guest = load_guest(guests_, "hello");
+  const auto guest = load_guest(guests_, "hello", GuestVmm::kQemu);
   ASSERT_TRUE(guest) << guest.error().message;
   const std::string wrong = dir_.file("wrong");
   std::filesystem::copy_file(guest->memory_path(), wrong);
@@ -333,9 +371,9 @@ TEST_F(RealQemuTest, WrongPageIsNamed) {
     byte[0] ^= std::byte{1};
     ASSERT_TRUE(write_all_at(file->get(), page * 4096 + 9, byte, wrong));
   }
-  QemuVmmOptions mapped = options(*guest, QemuWay::kFile, QemuTask::kVerify);
+  RealVmmOptions mapped = options(*guest, RealWay::kFile, RealTask::kVerify);
   mapped.memory = wrong;
-  for (const auto& report : {run(mapped), serve(*guest, QemuTask::kVerify, wrong)}) {
+  for (const auto& report : {run(mapped), serve(*guest, RealTask::kVerify, wrong)}) {
     ASSERT_FALSE(report);
     EXPECT_EQ(report.error().code, ErrorCode::kCorrupt);
     EXPECT_THAT(report.error().message, HasSubstr("pages: " + std::to_string(page)));
@@ -343,13 +381,13 @@ TEST_F(RealQemuTest, WrongPageIsNamed) {
 }
 
 TEST_F(RealQemuTest, GuestEndsWithItsOwner) {
-  const auto guest = load_guest(guests_, "hello");
+  const auto guest = load_guest(guests_, "hello", GuestVmm::kQemu);
   ASSERT_TRUE(guest) << guest.error().message;
   pid_t qemu = 0;
   {
     // Nobody serves: it waits for its first page.
-    const auto vmm = connect_qemu(options(*guest, QemuWay::kUffd, QemuTask::kCallMeasured),
-                                  guest->memory_bytes());
+    const auto vmm = connect_real_vmm(options(*guest, RealWay::kUffd, RealTask::kCallMeasured),
+                                      guest->memory_bytes());
     ASSERT_TRUE(vmm) << vmm.error().message;
     ASSERT_TRUE(vmm->process->proceed());
     std::array<UffdEvent, 4> events;

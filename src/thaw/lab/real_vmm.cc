@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/lab/qemu_vmm.h"
+#include "thaw/lab/real_vmm.h"
+
+#include <poll.h>
 
 #include <array>
 #include <nlohmann/json.hpp>
@@ -11,53 +13,61 @@ namespace {
 
 using nlohmann::json;
 
-const char* word_of(QemuWay way) {
+constexpr int kLookMs = 100;  // how late a cancellation is noticed
+
+const char* word_of(RealWay way) {
   switch (way) {
-    case QemuWay::kFile:
+    case RealWay::kFile:
       return "file";
-    case QemuWay::kPresent:
+    case RealWay::kPresent:
       return "present";
-    case QemuWay::kUffd:
+    case RealWay::kUffd:
       return "uffd";
   }
   return "";
 }
 
-std::vector<std::string> task_of(QemuTask task) {
+std::vector<std::string> task_of(RealTask task) {
   switch (task) {
-    case QemuTask::kCallRecorded:
+    case RealTask::kCallRecorded:
       return {"--call", "recorded"};
-    case QemuTask::kCallMeasured:
+    case RealTask::kCallMeasured:
       return {"--call", "measured"};
-    case QemuTask::kCallOther:
+    case RealTask::kCallOther:
       return {"--call", "other"};
-    case QemuTask::kVerify:
+    case RealTask::kVerify:
       return {"--verify"};
   }
   return {};
 }
 
-Result<void> validate(const QemuVmmOptions& options) {
-  const bool uffd = options.way == QemuWay::kUffd;
+Result<void> validate(const RealVmmOptions& options) {
+  const bool uffd = options.way == RealWay::kUffd;
   const char* wrong = nullptr;
-  if (options.driver.empty()) wrong = "no driver";
+  const bool qemu = options.driver.vmm == GuestVmm::kQemu;
+  if (options.driver.path.empty()) wrong = "no driver";
   if (options.guest.empty()) wrong = "no guest";
   if (uffd != !options.socket.empty()) wrong = "a page server's socket goes with kUffd alone";
   if (uffd && !options.memory.empty()) wrong = "kUffd reads no file";
-  if (options.way != QemuWay::kFile && options.preload.empty()) wrong = "no preload library";
+  if (qemu && options.way != RealWay::kFile && options.preload.empty()) {
+    wrong = "no preload library";
+  }
+  if (!qemu && options.way == RealWay::kPresent) wrong = "only QEMU can have all memory present";
   if (wrong == nullptr) return {};
-  return fail(ErrorCode::kInvalid, std::string("cannot resume in QEMU: ") + wrong);
+  return fail(ErrorCode::kInvalid,
+              "cannot resume in " + title_of(options.driver.vmm) + ": " + wrong);
 }
 
-std::vector<std::string> arguments_of(const QemuVmmOptions& options) {
+std::vector<std::string> arguments_of(const RealVmmOptions& options) {
   std::vector<std::string> arguments{
       "measure", "--follow-input",     "--guest",     options.guest,
       "--way",   word_of(options.way), "--timeout-s", std::to_string(options.timeout.count())};
   for (std::string& word : task_of(options.task)) arguments.push_back(std::move(word));
+  const std::string nothing;
   const std::array<std::pair<const char*, const std::string*>, 4> given{{
       {"--memory", &options.memory},
       {"--uffd-socket", &options.socket},
-      {"--preload", &options.preload},
+      {"--preload", options.driver.vmm == GuestVmm::kQemu ? &options.preload : &nothing},
       {"--vm", &options.vm},
   }};
   for (const auto& [option, value] : given) {
@@ -66,11 +76,11 @@ std::vector<std::string> arguments_of(const QemuVmmOptions& options) {
   return arguments;
 }
 
-Result<QemuReport> decode(const json& result, QemuTask task) {
-  QemuReport report;
+Result<RealReport> decode(const json& result, RealTask task) {
+  RealReport report;
   ASSIGN_OR_RETURN(report.accelerator, text_of_result(result, "accelerator"));
   ASSIGN_OR_RETURN(report.pid, count_of_result(result, "pid"));
-  if (task == QemuTask::kVerify) {
+  if (task == RealTask::kVerify) {
     ASSIGN_OR_RETURN(report.pages_compared, count_of_result(result, "pages_compared"));
     ASSIGN_OR_RETURN(report.data_pages, count_of_result(result, "data_pages"));
     return report;
@@ -92,33 +102,47 @@ Result<QemuReport> decode(const json& result, QemuTask task) {
   return report;
 }
 
-tl::unexpected<Error> ended_early() {
-  return fail(ErrorCode::kInvalid,
-              "thaw-qemu measure ended without a result; use the thaw-qemu that came with this "
-              "thaw");
+tl::unexpected<Error> ended_early(const RealVmmOptions& options) {
+  const std::string name = options.driver.name();
+  return fail(ErrorCode::kInvalid, name + " measure ended without a result; use the " + name +
+                                       " that came with this thaw");
 }
 
 }  // namespace
 
-Result<std::unique_ptr<QemuVmm>> QemuVmm::start(const QemuVmmOptions& options) {
+Result<std::unique_ptr<RealVmm>> RealVmm::start(const RealVmmOptions& options) {
   TRY(validate(options));
   ASSIGN_OR_RETURN(auto driver, GuestDriver::start(options.driver, arguments_of(options),
                                                    GuestDriver::Lifeline::kInput));
   json result;
   ASSIGN_OR_RETURN(const bool more, driver->next(result, options.cancel));
-  if (!more || result.value("held", json()) != true) return ended_early();
-  return std::unique_ptr<QemuVmm>(new QemuVmm(options, std::move(driver)));
+  if (!more || result.value("held", json()) != true) return ended_early(options);
+  return std::unique_ptr<RealVmm>(new RealVmm(options, std::move(driver)));
 }
 
-Result<void> QemuVmm::proceed() { return driver_->proceed(); }
+Result<void> RealVmm::proceed() { return driver_->proceed(); }
 
-Result<QemuReport> QemuVmm::wait() {
+Result<void> RealVmm::wait_readable(int fd) {
+  const auto deadline = std::chrono::steady_clock::now() + options_.timeout;
+  while (std::chrono::steady_clock::now() < deadline) {
+    std::array<pollfd, 2> entries{pollfd{fd, POLLIN, 0}, pollfd{driver_->output(), POLLIN, 0}};
+    const int ready = ::poll(entries.data(), entries.size(), kLookMs);
+    if (ready > 0 && entries[0].revents != 0) return {};
+    const bool cancelled = options_.cancel != nullptr && *options_.cancel;
+    if (ready <= 0 && !cancelled) continue;
+    TRY(wait());
+    break;
+  }
+  return fail(ErrorCode::kGone, title_of(options_.driver.vmm) + " sent no handshake");
+}
+
+Result<RealReport> RealVmm::wait() {
   json result;
   ASSIGN_OR_RETURN(const bool more, driver_->next(result, options_.cancel));
-  if (!more) return ended_early();
-  ASSIGN_OR_RETURN(QemuReport report, decode(result, options_.task));
+  if (!more) return ended_early(options_);
+  ASSIGN_OR_RETURN(RealReport report, decode(result, options_.task));
   ASSIGN_OR_RETURN(const bool again, driver_->next(result, options_.cancel));
-  if (again) return ended_early();
+  if (again) return ended_early(options_);
   return report;
 }
 

@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// QemuGuests: real guests in QEMU (lab/qemu_vmm.h), resumed from a kept snapshot.
+// RealGuests: real guests in QEMU or Firecracker (lab/real_vmm.h), resumed from a kept snapshot.
 #pragma once
 
 #include <string>
 
 #include "thaw/lab/cell.h"
 #include "thaw/lab/lab_guest.h"
-#include "thaw/lab/qemu_vmm.h"
+#include "thaw/lab/real_vmm.h"
 #include "thaw/lab/running_guest.h"
 
 namespace thaw {
 
-/// The programs that run a guest: find_guest_driver(), find_preload_library().
-struct QemuPrograms {
-  std::string driver;
+/// The programs that run a guest: find_guest_driver() and, for QEMU, find_preload_library().
+struct GuestPrograms {
+  GuestProgram driver;
   std::string preload;
 };
 
 /// Borrows nothing; clones are of one guest. Their time is from the command to load the device
-/// state, when their page server begins, to the reply, which must be the recorded one; with
-/// `verify` they make no call, and every page of their memory is compared instead.
-class QemuGuests final : public GuestStarter {
+/// state, when QEMU's page server begins and Firecracker's gets its handshake, to the reply, which
+/// must be the recorded one; with `verify` they make no call, and every page of their memory is
+/// compared instead.
+class RealGuests final : public GuestStarter {
  public:
-  QemuGuests(LabGuest guest, QemuPrograms programs, LabInput input, bool verify,
+  RealGuests(LabGuest guest, GuestPrograms programs, LabInput input, bool verify,
              std::string socket_path)
       : guest_(std::move(guest)),
         programs_(std::move(programs)),
@@ -37,10 +38,10 @@ class QemuGuests final : public GuestStarter {
                                                      const MappedMemory& memory) const override;
 
  private:
-  QemuVmmOptions options_of(uint64_t clone, QemuWay way) const;
+  RealVmmOptions options_of(uint64_t clone, RealWay way) const;
 
   const LabGuest guest_;
-  const QemuPrograms programs_;
+  const GuestPrograms programs_;
   const LabInput input_;
   const bool verify_;
   const std::string socket_path_;
