@@ -61,9 +61,21 @@ qemu_tests() {
     build/release/src/thaw/lab/thaw_lab_test --gtest_filter='RealQemu*'
 }
 
+# With a stand-in for Firecracker; where the program and a KVM are that run guests, with real ones too.
+firecracker_tests() {
+  if command -v firecracker >/dev/null && [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
+    build/release/thaw lab trace --vmm firecracker --images build --output build/test-traces-firecracker \
+      --guests build/test-guests-firecracker --function hello
+    export THAW_FIRECRACKER_GUESTS=$PWD/build/test-guests-firecracker
+  fi
+  python3 vmm/firecracker/test_thaw_firecracker.py
+  build/release/src/thaw/lab/thaw_lab_test --gtest_filter='RealFirecracker*'
+}
+
 reserve_huge_pages
 part "unit, property and end-to-end tests" release_tests
 part "QEMU driver" qemu_tests
+part "Firecracker driver" firecracker_tests
 part "lab report in a browser" python3 tools/test_report.py
 part "real VM from an encrypted store" python3 tools/demo.py --check
 part "hosts in network namespaces" python3 tools/fleet --check
