@@ -158,8 +158,8 @@ def add_measure(verbs, vmm: Vmm) -> None:
     verb.add_argument(
         "--follow-input",
         action="store_true",
-        help='print {"held": true} when it stands ready to load, and go on when a line comes on standard '
-        "input; end when that does",
+        help='print {"held": true} when it stands ready to load, and go on when a line comes on '
+        "standard input; end when that does",
     )
     add_timeout(verb)
     verb.set_defaults(

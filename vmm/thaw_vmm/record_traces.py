@@ -51,8 +51,8 @@ def record(
     that is given; what it recorded, function by function.
 
     The images are those of guest_image.build_each() in `images`; `preload` is
-    libthaw_uffd_preload.so, of a VMM that needs it. What is missing is said before the first guest boots. However it ends,
-    no guest runs on.
+    libthaw_uffd_preload.so, of a VMM that needs it. What is missing is said before the first guest
+    boots. However it ends, no guest runs on.
     """
     names = _known(names)
     for name in names:
@@ -138,8 +138,8 @@ def _record_function(
 
 
 def _keep(
-    vmm: Vmm, guests: Path, name: str, taken: Path, memory_mib: int, data: list[int], texts: dict[str, str],
-    warm: dict, replies: dict[str, dict], image: Path,
+    vmm: Vmm, guests: Path, name: str, taken: Path, memory_mib: int, data: list[int],
+    texts: dict[str, str], warm: dict, replies: dict[str, dict], image: Path,
 ) -> None:  # fmt: skip
     """The snapshot as a guest of the lab."""
     calls = {
