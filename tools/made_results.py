@@ -55,8 +55,9 @@ def cells() -> list[dict]:
         add(**chunked, technique="hot", snapshot="diff")
         add(function=function, input="other")
         add(**chunked, technique="hot", input="other")
-        add(function=function, driver="qemu")
-        add(**chunked, technique="hot", driver="qemu")
+        for driver in ("qemu", "firecracker"):
+            add(function=function, driver=driver)
+            add(**chunked, technique="hot", driver=driver)
     return made
 
 
@@ -68,7 +69,7 @@ def factor_of(cell: dict) -> float:
     factor *= (int(cell["chunk_bytes"]) / 524288) ** 0.3
     factor *= 1 + 0.4 * (int(cell["parallel"]) - 1)
     factor *= 1.8 if cell["input"] == "other" else 1
-    factor *= 25 if cell["driver"] == "qemu" else 1
+    factor *= {"replay": 1, "qemu": 25, "firecracker": 2}[cell["driver"]]
     factor *= {"layout": 3, "overlap": 1.6}.get(cell["without"], 1)
     return factor * (1.3 if cell["frontend"] == "mount" or cell["clones"] == "different" else 1)
 

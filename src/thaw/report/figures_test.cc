@@ -285,7 +285,7 @@ TEST(Figures, OfAnythingThereIsAreWholeOrNameTheirNeeds) {
   for (const MadeResults* made : {&nothing_else, &two}) {
     std::set<std::string> ids;
     const std::vector<Figure> figures = make_figures(CountedResults(made->results));
-    EXPECT_EQ(figures.size(), 14U);
+    EXPECT_EQ(figures.size(), 15U);
     for (const Figure& figure : figures) {
       EXPECT_TRUE(ids.insert(figure.id).second) << figure.id;
       EXPECT_NE(figure.title, "");
