@@ -3,6 +3,8 @@
 // The replay VMM with memory that no page server serves: what page servers are compared with.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "thaw/base/check.h"
 #include "thaw/replay/image_pattern_test.h"
@@ -88,6 +90,25 @@ TEST(UnservedVmm, FindsAWrongFile) {
   ASSERT_TRUE(result.report);
   ASSERT_EQ(result.report->mismatch_count, 1u);
   EXPECT_EQ(result.report->mismatches[0].page, 5u);
+}
+
+// A hole of a file on a tmpfs that somebody reads through a mapping becomes a page of memory.
+TEST(UnservedVmm, HolesOfItsImageStayHoles) {
+  const TempDir dir("/dev/shm");
+  constexpr uint64_t kDataBytes = kImageBytes / 4;
+  const Bytes data(kDataBytes, std::byte{7});
+  for (const char* name : {"memory", "mapped"}) {
+    ASSERT_TRUE(replace_file(dir.file(name), data, 0600));
+    ASSERT_EQ(::truncate(dir.file(name).c_str(), kImageBytes), 0);
+  }
+  ReplayVmmOptions options = sequential_over(dir);
+  options.touching.order = ReplayTouching::Order::kTrace;
+  options.touching.trace = {kPages, {{1, false, 0}, {kPages - 1, true, 0}}};
+  const ReplayVmmResult result = (*ReplayVmm::start(options))->wait(kPatience);
+  ASSERT_TRUE(result.passed()) << result.describe();
+  struct stat status;
+  ASSERT_EQ(::stat(dir.file("memory").c_str(), &status), 0);
+  EXPECT_EQ(static_cast<uint64_t>(status.st_blocks) * 512, kDataBytes + kPageBytes);
 }
 
 TEST(UnservedVmm, ComparesNothingUntilItMay) {
