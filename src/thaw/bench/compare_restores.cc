@@ -20,7 +20,7 @@
 #include "thaw/tier/page_reader.h"
 #include "thaw/tier/stack.h"
 #include "thaw/tier/warm.h"
-#include "thaw/zone/local_zone.h"
+#include "thaw/zone/loopback_zone.h"
 
 namespace thaw {
 namespace {
@@ -96,7 +96,7 @@ class Restores {
 // Restores from a zone that has the whole snapshot; nothing else keeps a chunk.
 class ZoneRestores {
  public:
-  ZoneRestores(Restores& restores, const LocalZone& servers, unsigned parity)
+  ZoneRestores(Restores& restores, const LoopbackZone& servers, unsigned parity)
       : restores_(restores) {
     tiers_ = *TierStack::create(restores.store(), workers_,
                                 {.memory = {.bytes_max = 0}, .zone = servers.options(1, parity)});
@@ -124,8 +124,8 @@ class ZoneRestores {
 std::vector<Comparison> bench_node_lost(const BenchScale& scale) {
   Restores restores(scale.smoke ? 2048 : 16384);
   constexpr unsigned kServers = 6;
-  const auto whole = *LocalZone::start(kServers, {.memory_mib = 256, .threads = 1});
-  const auto broken = *LocalZone::start(kServers, {.memory_mib = 256, .threads = 1});
+  const auto whole = *LoopbackZone::start(kServers, {.memory_mib = 256, .threads = 1});
+  const auto broken = *LoopbackZone::start(kServers, {.memory_mib = 256, .threads = 1});
   ZoneRestores whole_4_1(restores, *whole, 1);
   ZoneRestores lost_4_1(restores, *broken, 1);
   ZoneRestores whole_4_2(restores, *whole, 2);

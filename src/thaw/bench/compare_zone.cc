@@ -13,7 +13,7 @@
 #include "thaw/bench/paired.h"
 #include "thaw/chunk/sealed_chunk.h"
 #include "thaw/zone/encoded_chunk.h"
-#include "thaw/zone/local_zone.h"
+#include "thaw/zone/loopback_zone.h"
 
 namespace thaw {
 namespace {
@@ -30,7 +30,7 @@ double us_since(Clock::time_point begin) {
 // One way of cutting, and its chunks in the zone.
 class CutZone {
  public:
-  CutZone(const LocalZone& servers, unsigned parity, uint32_t chunks) {
+  CutZone(const LoopbackZone& servers, unsigned parity, uint32_t chunks) {
     zone_ = *ZoneClient::create(servers.options(1, parity));
     CHECK(wait_until_up(*zone_, servers.nodes()));
     Sha256 hasher;
@@ -111,7 +111,7 @@ std::vector<Comparison> bench_erasure(const BenchScale& scale) {
 std::vector<Comparison> bench_zone(const BenchScale& scale) {
   std::vector<Comparison> results = bench_erasure(scale);
   if (!MemcachedProcess::unavailable().empty()) return results;
-  const auto servers = *LocalZone::start(kData + 1, {.memory_mib = 256, .threads = 1});
+  const auto servers = *LoopbackZone::start(kData + 1, {.memory_mib = 256, .threads = 1});
   const uint32_t chunks = scale.smoke ? 4 : 64;
   CutZone with_parity(*servers, 1, chunks);
   CutZone without(*servers, 0, chunks);

@@ -65,7 +65,7 @@ ResumeBench::ResumeBench(const BenchScale& scale)
   fill(*memory_);
   fill(*make_stack({.memory = {.bytes_max = 0}, .local = local_options()}));
   if (!MemcachedProcess::unavailable().empty()) return;
-  zone_servers_ = *LocalZone::start(5, {.memory_mib = 256, .threads = 1});
+  zone_servers_ = *LoopbackZone::start(5, {.memory_mib = 256, .threads = 1});
   zone_ = make_stack({.memory = {.bytes_max = 0}, .zone = zone_servers_->options(1)});
   CHECK(wait_until_up(*zone_->zone_client(), zone_servers_->nodes()));
   fill(*zone_);

@@ -20,7 +20,7 @@
 #include "thaw/testing/fixed_keys.h"
 #include "thaw/testing/temp_dir.h"
 #include "thaw/tier/stack.h"
-#include "thaw/zone/local_zone.h"
+#include "thaw/zone/loopback_zone.h"
 
 namespace thaw {
 
@@ -98,7 +98,7 @@ class ResumeBench {
       plains_;  // of the hot forms, filled by their first clone
 
   WorkerPool workers_;
-  std::unique_ptr<LocalZone> zone_servers_;  // nullptr without memcached
+  std::unique_ptr<LoopbackZone> zone_servers_;  // nullptr without memcached
   std::unique_ptr<TierStack> memory_;
   std::unique_ptr<TierStack> zone_;
   std::unique_ptr<TierStack> fresh_;  // local or origin, made anew for each resume

@@ -12,9 +12,9 @@ constexpr unsigned kItemMibMax = 2;
 }  // namespace
 
 Result<std::unique_ptr<LabZone>> LabZone::start() {
-  ASSIGN_OR_RETURN(auto servers, LocalZone::start(kNodes, {.memory_mib = kNodeMib,
-                                                           .threads = 1,
-                                                           .item_mib_max = kItemMibMax}));
+  ASSIGN_OR_RETURN(auto servers, LoopbackZone::start(kNodes, {.memory_mib = kNodeMib,
+                                                              .threads = 1,
+                                                              .item_mib_max = kItemMibMax}));
   return std::unique_ptr<LabZone>(new LabZone(std::move(servers)));
 }
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "thaw/base/result.h"
-#include "thaw/zone/local_zone.h"
+#include "thaw/zone/loopback_zone.h"
 
 namespace thaw {
 
@@ -29,9 +29,9 @@ class LabZone {
   std::set<std::string>& filled() { return filled_; }
 
  private:
-  explicit LabZone(std::unique_ptr<LocalZone> servers) : servers_(std::move(servers)) {}
+  explicit LabZone(std::unique_ptr<LoopbackZone> servers) : servers_(std::move(servers)) {}
 
-  const std::unique_ptr<LocalZone> servers_;
+  const std::unique_ptr<LoopbackZone> servers_;
   std::set<std::string> filled_;
 };
 

@@ -8,6 +8,7 @@
 
 #include "thaw/resume/tiered_restore_test.h"
 #include "thaw/testing/loopback_peer_test.h"
+#include "thaw/zone/loopback_zone.h"
 #include "thaw/zone/stripe.h"
 
 namespace thaw {
@@ -148,11 +149,7 @@ TEST_F(TieredLyingZoneTest, ForgedStripesWithEveryChecksumRightDoNotBearTheName)
   ASSERT_NO_FATAL_FAILURE(start_warm());
   auto forger = ZoneClient::create(patient_zone());
   ASSERT_TRUE(forger) << forger.error().message;
-  ASSERT_TRUE(wait_until([&] {
-    size_t up = 0;
-    for (const auto& node : (*forger)->status().nodes) up += node.state == ZoneNodeState::kUp;
-    return up == 5;
-  }));
+  ASSERT_TRUE(wait_until_up(**forger, 5));
   for (uint32_t chunk = 0; chunk < chunks(); ++chunk) {
     const ChunkEntry& entry = snapshot_->chunk(chunk);
     const auto forged = std::make_shared<Bytes>(size_t{entry.pages} * kPageBytes, std::byte{0x5a});

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// LocalZone: a zone of stock memcached servers on the loopback, for the lab and benchmarks. Each
+// LoopbackZone: a zone of stock memcached servers on the loopback, for the lab and benchmarks. Each
 // answers as slowly as a zone's does (base/latency_shape.h).
 //
-//   ASSIGN_OR_RETURN(const auto zone, LocalZone::start(5, {.threads = 1}));
+//   ASSIGN_OR_RETURN(const auto zone, LoopbackZone::start(5, {.threads = 1}));
 //   tiers.zone = zone->options(seed);
 //   ...
 //   TRY(wait_until_up(*stack->zone_client(), zone->nodes()));
@@ -20,11 +20,12 @@
 namespace thaw {
 
 /// Belongs to one thread, which lives as long.
-class LocalZone {
+class LoopbackZone {
  public:
   /// As many servers of the same options; `server.port` is 0. kUnsupported, with what to install,
   /// if there is no memcached.
-  static Result<std::unique_ptr<LocalZone>> start(unsigned nodes, const MemcachedOptions& server);
+  static Result<std::unique_ptr<LoopbackZone>> start(unsigned nodes,
+                                                     const MemcachedOptions& server);
 
   size_t nodes() const { return servers_.size(); }
   MemcachedProcess& server(size_t node) { return *servers_[node]; }
@@ -35,7 +36,7 @@ class LocalZone {
   Result<void> restart();
 
  private:
-  explicit LocalZone(unsigned item_mib_max) : item_mib_max_(item_mib_max) {}
+  explicit LoopbackZone(unsigned item_mib_max) : item_mib_max_(item_mib_max) {}
 
   const unsigned item_mib_max_;
   std::vector<std::unique_ptr<MemcachedProcess>> servers_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/zone/local_zone.h"
+#include "thaw/zone/loopback_zone.h"
 
 #include <gtest/gtest.h>
 
@@ -8,11 +8,11 @@
 namespace thaw {
 namespace {
 
-TEST(LocalZone, EveryServerAnswersAgainAfterItWasEmptied) {
+TEST(LoopbackZone, EveryServerAnswersAgainAfterItWasEmptied) {
   if (const std::string missing = MemcachedProcess::unavailable(); !missing.empty()) {
     GTEST_SKIP() << missing;
   }
-  const auto zone = LocalZone::start(5, {.memory_mib = 8, .threads = 1}).value();
+  const auto zone = LoopbackZone::start(5, {.memory_mib = 8, .threads = 1}).value();
   EXPECT_EQ(zone->nodes(), 5U);
   const ZoneOptions options = zone->options(1);
   EXPECT_EQ(options.nodes.size(), 5U);

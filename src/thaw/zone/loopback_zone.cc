@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/zone/local_zone.h"
+#include "thaw/zone/loopback_zone.h"
 
 #include <algorithm>
 #include <chrono>
@@ -17,9 +17,9 @@ constexpr std::chrono::milliseconds kPoll{2};
 
 }  // namespace
 
-Result<std::unique_ptr<LocalZone>> LocalZone::start(unsigned nodes,
-                                                    const MemcachedOptions& server) {
-  std::unique_ptr<LocalZone> zone(new LocalZone(server.item_mib_max));
+Result<std::unique_ptr<LoopbackZone>> LoopbackZone::start(unsigned nodes,
+                                                          const MemcachedOptions& server) {
+  std::unique_ptr<LoopbackZone> zone(new LoopbackZone(server.item_mib_max));
   for (unsigned i = 0; i < nodes; ++i) {
     ASSIGN_OR_RETURN(auto process, MemcachedProcess::start(server));
     zone->servers_.push_back(std::move(process));
@@ -27,7 +27,7 @@ Result<std::unique_ptr<LocalZone>> LocalZone::start(unsigned nodes,
   return zone;
 }
 
-ZoneOptions LocalZone::options(uint64_t seed, unsigned parity_stripes) const {
+ZoneOptions LoopbackZone::options(uint64_t seed, unsigned parity_stripes) const {
   ZoneOptions options;
   options.data_stripes = kDataStripes;
   options.parity_stripes = parity_stripes;
@@ -41,7 +41,7 @@ ZoneOptions LocalZone::options(uint64_t seed, unsigned parity_stripes) const {
   return options;
 }
 
-Result<void> LocalZone::restart() {
+Result<void> LoopbackZone::restart() {
   for (const auto& server : servers_) TRY(server->restart());
   return {};
 }
