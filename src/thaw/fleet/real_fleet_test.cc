@@ -158,9 +158,7 @@ class RealFleet {
     options.local->cache.policy = scenario.worker.local_policy;
     options.zone.emplace();
     // A machine that stands still for a while loses nothing.
-    options.zone->get_timeout_ms = 20'000;
-    options.zone->set_timeout_ms = 20'000;
-    options.zone->node.stall_timeout_ms = 20'000;
+    options.zone->set_timeouts(20'000);
     for (size_t i = 0; i < nodes_.size(); ++i) {
       options.zone->nodes.push_back(
           {.name = "node" + std::to_string(i), .host = "127.0.0.1", .port = nodes_[i]->port()});

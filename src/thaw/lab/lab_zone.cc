@@ -8,6 +8,7 @@ constexpr unsigned kNodes = 5;
 // Room for the working sets of a dozen functions in several chunk sizes; taken as it is filled.
 constexpr unsigned kNodeMib = 1024;
 constexpr unsigned kItemMibMax = 2;
+constexpr uint32_t kTimeoutMs = 30'000;
 
 }  // namespace
 
@@ -16,6 +17,12 @@ Result<std::unique_ptr<LabZone>> LabZone::start() {
                                                               .threads = 1,
                                                               .item_mib_max = kItemMibMax}));
   return std::unique_ptr<LabZone>(new LabZone(std::move(servers)));
+}
+
+ZoneOptions LabZone::options(uint64_t seed) const {
+  ZoneOptions options = servers_->options(seed);
+  options.set_timeouts(kTimeoutMs);
+  return options;
 }
 
 Result<void> LabZone::empty() {

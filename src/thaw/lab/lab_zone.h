@@ -19,7 +19,9 @@ class LabZone {
   /// kUnsupported, with what to install, if there is no memcached.
   static Result<std::unique_ptr<LabZone>> start();
 
-  ZoneOptions options(uint64_t seed) const { return servers_->options(seed); }
+  /// All its servers answer: a moment's standstill of the machine makes a resume slow, and must not
+  /// make its figure another tier's.
+  ZoneOptions options(uint64_t seed) const;
   size_t nodes() const { return servers_->nodes(); }
 
   /// Forgets all that the servers have.

@@ -278,10 +278,7 @@ class TieredRestoreTest : public testing::Test {
   ZoneOptions patient_zone() const {
     ZoneOptions options;
     options.nodes = zone_nodes();
-    options.get_timeout_ms = 20'000;
-    options.set_timeout_ms = 20'000;
-    options.node.connect_timeout_ms = 20'000;
-    options.node.stall_timeout_ms = 20'000;
+    options.set_timeouts(20'000);
     options.node.breaker.failures_to_open = 1'000'000;
     return options;
   }

@@ -228,7 +228,7 @@ class ZoneStackTest : public TierStackTest {
     options.zone.emplace();
     options.zone->data_stripes = 3;
     options.zone->parity_stripes = 2;
-    options.zone->get_timeout_ms = 5'000;  // a loaded machine is no slow node
+    options.zone->set_timeouts(20'000);  // a loaded machine is no slow node
     for (const auto& server : servers_) {
       options.zone->nodes.push_back(
           {.name = server->address(), .host = "127.0.0.1", .port = server->port()});

@@ -79,10 +79,7 @@ inline ZoneOptions patient_options(unsigned data, unsigned parity) {
   ZoneOptions options;
   options.data_stripes = data;
   options.parity_stripes = parity;
-  options.get_timeout_ms = 30'000;
-  options.set_timeout_ms = 30'000;
-  options.node.connect_timeout_ms = 30'000;
-  options.node.stall_timeout_ms = 30'000;
+  options.set_timeouts(30'000);
   return options;
 }
 

@@ -43,6 +43,11 @@ Result<void> validate_zone_nodes(const std::vector<ZoneNodeAddress>& nodes) {
   return {};
 }
 
+void ZoneOptions::set_timeouts(uint32_t ms) {
+  get_timeout_ms = set_timeout_ms = ms;
+  node.connect_timeout_ms = node.stall_timeout_ms = ms;
+}
+
 Result<void> ZoneOptions::validate() const {
   TRY(validate_stripe_shape(data_stripes, parity_stripes));
   TRY(validate_zone_nodes(nodes));

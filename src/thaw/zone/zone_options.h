@@ -58,6 +58,9 @@ struct ZoneOptions {
   std::optional<LatencyShape> shape;
   uint64_t seed = 1;  // of jitter and shapes
 
+  /// Every limit of time to this. For zones whose nodes all answer, where one that a busy machine
+  /// held up for a moment is not to count as lost.
+  void set_timeouts(uint32_t ms);
   /// kInvalid says which is out of range.
   Result<void> validate() const;
 };
