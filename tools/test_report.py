@@ -36,6 +36,11 @@ const rgbOf = (text) => {
   pen.fillRect(0, 0, 1, 1);
   return pen.getImageData(0, 0, 1, 1).data;
 };
+const placesOf = (chart, meta) => meta.data
+  .map((element) => element.getCenterPoint ? element.getCenterPoint() : element)
+  .filter((at) => Number.isFinite(at.x) && Number.isFinite(at.y) &&
+    at.x >= chart.chartArea.left - 1 && at.x <= chart.chartArea.right + 1 &&
+    at.y >= chart.chartArea.top - 1 && at.y <= chart.chartArea.bottom + 1);
 for (const canvas of document.querySelectorAll("canvas")) {
   const id = canvas.closest("section").id;
   const chart = Chart.getChart(canvas);
@@ -56,19 +61,21 @@ for (const canvas of document.querySelectorAll("canvas")) {
     if (isBar && !values.length) continue;  // nothing of that part anywhere
     const hollow = set.backgroundColor === "transparent";
     const rgb = rgbOf(hollow ? set.borderColor : set.backgroundColor);
-    const seen = meta.data.some((element) => {
-      const at = element.getCenterPoint ? element.getCenterPoint() : element;
-      if (!Number.isFinite(at.x) || !Number.isFinite(at.y)) return false;
-      const area = chart.chartArea;
-      if (at.x < area.left - 1 || at.x > area.right + 1 || at.y < area.top - 1 ||
-          at.y > area.bottom + 1) return false;
+    const inside = placesOf(chart, meta);
+    const seen = inside.some((at) => {
       const {data} = pen.getImageData(at.x * ratio - r, at.y * ratio - r, 2 * r, 2 * r);
       for (let i = 0; i < data.length; i += 4) if (near(data, i, rgb)) return true;
       return false;
     });
     // A bar of less than a pixel beside one of a thousand is right, and not to be seen.
     const length = isBar ? Math.max(...meta.data.map((e) => Math.abs(e.x - e.base) || 0)) : 99;
-    if (!seen && length > 2) wrong.push(`${id}: ${set.label} is not to be seen`);
+    // The library draws the first series last. What lies point by point under another is right too: two
+    // techniques can take the same time.
+    const above = series.slice(0, series.indexOf(set))
+      .map((other) => placesOf(chart, chart.getDatasetMeta(chart.data.datasets.indexOf(other))));
+    const covered = !isBar && inside.length > 0 && inside.every((at) => above.some((places) =>
+      places.some((other) => Math.abs(other.x - at.x) <= 2 && Math.abs(other.y - at.y) <= 2)));
+    if (!seen && !covered && length > 2) wrong.push(`${id}: ${set.label} is not to be seen`);
   }
 }
 return wrong;
@@ -222,18 +229,35 @@ def check(
     return found + check_quiet(browser, page)
 
 
+def with_charts(page: Path, change) -> str:
+    """The page with its charts changed."""
+    text = page.read_text()
+    begin = text.index('id="charts">') + len('id="charts">')
+    end = text.index("</script>", begin)
+    charts = json.loads(text[begin:end])
+    change({chart["id"]: chart for chart in charts})
+    return text[:begin] + json.dumps(charts).replace("<", "\\u003c") + text[end:]
+
+
+def set_points(points):
+    """A change: all series of the distribution have these."""
+    def change(charts: dict) -> None:
+        for panel in charts["resume_distribution"]["panels"]:
+            for series in panel["series"]:
+                series["points"] = points
+    return change
+
+
+# Two techniques that take the same time: one lies under the other, which is right.
+COINCIDING = set_points([[5, 50], [8, 100]])
+
+
 def broken_pages(page: Path) -> dict[str, str]:
     """What must be found out, by what is found."""
     text = page.read_text()
-    charts = text.index('id="charts">') + len('id="charts">')
-    end = text.index("</script>", charts)
-    emptied = json.loads(text[charts:end])
-    for panel in emptied[0]["panels"]:
-        for series in panel["series"]:
-            series["points"] = []
     body = text.index("<main>")
     return {
-        "is not to be seen": text[:charts] + json.dumps(emptied).replace("<", "\\u003c") + text[end:],
+        "is not to be seen": with_charts(page, set_points([])),
         "console: SEVERE": text[:body] + "<script>nothing.at.all();</script>" + text[body:],
         "asked for": text.replace("default-src 'none'", "default-src *").replace(
             "default-src &#39;none&#39;; script-src", "default-src *; script-src", 1).replace(
@@ -280,8 +304,12 @@ def main() -> int:
                     for wrong in check(browser, page, wanted.shots, name):
                         print(f"   {name}: {wrong}")
                         failed += 1
+                broken = Path(folder) / "broken.html"
+                broken.write_text(with_charts(pages["smoke"], COINCIDING))
+                for wrong in check(browser, broken, every_view=False):
+                    print(f"   series that coincide: {wrong}")
+                    failed += 1
                 for expected, text in broken_pages(pages["smoke"]).items():
-                    broken = Path(folder) / "broken.html"
                     broken.write_text(text)
                     if not any(expected in wrong for wrong in check(browser, broken, every_view=False)):
                         print(f"   a page that was broken passes: nothing says '{expected}'")
