@@ -40,7 +40,7 @@ class CliTierTest : public CliTest {
                        "\"\n[local]\npath = \"" + file("cache") +
                        "\"\nsize = \"16MiB\"\nslot_size = \"64KiB\"\n";
     if (nodes > 0) {
-      text += "[zone]\nget_timeout_ms = 5000\nnodes = [";
+      text += "[zone]\nget_timeout_ms = 20000\nstall_timeout_ms = 20000\nnodes = [";
       for (size_t i = 0; i < nodes; ++i) text += "\"" + nodes_[i]->address() + "\", ";
       text += "]\n";
     }

@@ -144,6 +144,7 @@ INSTANTIATE_TEST_SUITE_P(
         Wrong{"[zone]\nnodes = [{host = \"a\", wight = 2}]", "line 2", "wight"},
         Wrong{"[zone]\nnodes = [\"a\", \"a\"]", "thaw.toml", "a:11211"},
         Wrong{"[zone]\nnodes = [\"a\"]\ndata_stripes = 17", "line 3", "zone.data_stripes"},
+        Wrong{"[zone]\nnodes = [\"a\"]\nstall_timeout_ms = 0", "line 3", "zone.stall_timeout_ms"},
         Wrong{"a = \"b", "line 1", "TOML"}, Wrong{"x = 1\nx = 2", "line 2", "TOML"},
         Wrong{"\xff", "line 1", "TOML"}));
 
@@ -169,6 +170,7 @@ nodes = ["cache1", "cache2:11212", "[::1]:11213",
          { host = "10.0.0.4", port = 11214, name = "four", weight = 2 }]
 data_stripes = 2
 parity_stripes = 2
+stall_timeout_ms = 250
 tls_ca_file = "/etc/thaw/zone.pem"
 )",
                                    "thaw.toml");
@@ -191,6 +193,7 @@ tls_ca_file = "/etc/thaw/zone.pem"
   EXPECT_EQ(nodes[3].effective_name(), "four");
   EXPECT_EQ(nodes[3].weight, 2);
   EXPECT_EQ(config->tiers.zone->data_stripes, 2u);
+  EXPECT_EQ(config->tiers.zone->node.stall_timeout_ms, 250u);
   ASSERT_TRUE(config->tiers.zone->tls);
   EXPECT_EQ(config->tiers.zone->tls->ca_file, "/etc/thaw/zone.pem");
 }

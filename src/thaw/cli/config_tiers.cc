@@ -161,6 +161,7 @@ Result<void> read_zone(ConfigSection section, TierOptions& tiers) {
   section.count("get_timeout_ms", 1, kMsMax, zone.get_timeout_ms);
   section.count("set_timeout_ms", 1, kMsMax, zone.set_timeout_ms);
   section.count("connect_timeout_ms", 1, kMsMax, zone.node.connect_timeout_ms);
+  section.count("stall_timeout_ms", 1, kMsMax, zone.node.stall_timeout_ms);
   section.count("threads", 1, 64, zone.threads);
   section.count("ttl_s", 0, 1'000'000'000, zone.node.ttl_s);
   section.size("item_bytes_max", zone.item_bytes_max, any_size);
