@@ -23,6 +23,7 @@ class LabZone {
   /// make its figure another tier's.
   ZoneOptions options(uint64_t seed) const;
   size_t nodes() const { return servers_->nodes(); }
+  MemcachedProcess& server(size_t node) { return servers_->server(node); }
 
   /// Forgets all that the servers have.
   Result<void> empty();
