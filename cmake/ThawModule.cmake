@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# thaw_module(NAME [THREADS] [SHARDS n] DEPS lib... [TEST_DEPS lib...]) declares the static library
+# thaw_module(NAME [THREADS] [LONG n] DEPS lib... [TEST_DEPS lib...]) declares the static library
 # thaw_NAME from the files of the current folder. THREADS has its tests run under the thread sanitizer
-# as well; SHARDS has long ones run in n parts, before all others, so that no core idles at the end.
+# as well; LONG has long ones begun before all others and in n parts, so that no core idles at the end.
 # The suffix of a file says what it is:
 #   x.cc        product code            x_test.cc, x_prop.cc  into thaw_NAME_test (gtest, rapidcheck)
 #   x_fuzz.cc   one libFuzzer target    x_bench.cc            into thaw_NAME_bench (Google Benchmark)
@@ -39,7 +39,7 @@ if(THAW_COVERAGE)
 endif()
 
 function(thaw_module name)
-  cmake_parse_arguments(ARG "THREADS" "SHARDS" "DEPS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "THREADS" "LONG" "DEPS;TEST_DEPS" ${ARGN})
   file(GLOB all CONFIGURE_DEPENDS *.cc)
   set(product ${all})
   list(FILTER product EXCLUDE REGEX "_(test|prop|fuzz|bench|main)\\.cc$")
@@ -65,24 +65,24 @@ function(thaw_module name)
     # What is tested is as the preset has it. Optimising the tests themselves would take a third of
     # all that CI compiles.
     target_compile_options(thaw_${name}_test PRIVATE -O0 -g1)
-    set(test_names ${name})
-    if(ARG_SHARDS)
-      set(test_names "")
-      foreach(shard RANGE 1 ${ARG_SHARDS})
-        list(APPEND test_names ${name}_${shard})
+    set(names ${name})
+    if(ARG_LONG GREATER 1)
+      set(names "")
+      foreach(part RANGE 1 ${ARG_LONG})
+        math(EXPR shard "${part} - 1")
+        add_test(NAME ${name}_${part} COMMAND thaw_${name}_test)
+        set_tests_properties(${name}_${part} PROPERTIES
+          ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_LONG};GTEST_SHARD_INDEX=${shard}")
+        list(APPEND names ${name}_${part})
       endforeach()
+    else()
+      add_test(NAME ${name} COMMAND thaw_${name}_test)
     endif()
-    set(index 0)
-    foreach(test ${test_names})
-      add_test(NAME ${test} COMMAND thaw_${name}_test)
-      if(ARG_SHARDS)
-        set_tests_properties(${test} PROPERTIES COST ${ARG_SHARDS}
-          ENVIRONMENT "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}")
-      endif()
-      math(EXPR index "${index} + 1")
-    endforeach()
+    if(ARG_LONG)
+      set_tests_properties(${names} PROPERTIES COST ${ARG_LONG})
+    endif()
     if(ARG_THREADS)
-      set_tests_properties(${test_names} PROPERTIES LABELS threads)
+      set_tests_properties(${names} PROPERTIES LABELS threads)
       set_property(GLOBAL APPEND PROPERTY THAW_THREAD_TESTS thaw_${name}_test)
     endif()
   endif()

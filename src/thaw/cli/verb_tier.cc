@@ -72,10 +72,9 @@ class TierStatus {
     ASSIGN_OR_RETURN(const auto zone, ZoneClient::create(options));
     const Result<void> waited = wait_for_zone(*zone);
     const ZoneStatus status = zone->status();
-    size_t up = 0;
+    const size_t up = status.nodes_up();
     std::vector<JsonObject> nodes;
     for (const ZoneNodeStatus& node : status.nodes) {
-      up += node.state == ZoneNodeState::kUp ? 1 : 0;
       nodes.emplace_back()
           .set("name", node.name)
           .set("host", node.host)

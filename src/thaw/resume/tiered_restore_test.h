@@ -320,14 +320,8 @@ class TieredRestoreTest : public testing::Test {
   }
   /// Waits until so many nodes of the zone are connected.
   void wait_for_nodes(size_t count) const {
-    ASSERT_TRUE(wait_until([&] { return nodes_up() == count; })) << nodes_up() << " of " << count;
-  }
-  size_t nodes_up() const {
-    size_t up = 0;
-    for (const ZoneNodeStatus& node : zone_status().nodes) {
-      up += node.state == ZoneNodeState::kUp ? 1 : 0;
-    }
-    return up;
+    ASSERT_TRUE(wait_until([&] { return zone_status().nodes_up() == count; }))
+        << zone_status().nodes_up() << " of " << count;
   }
   void close_tiers() {
     stack_.reset();

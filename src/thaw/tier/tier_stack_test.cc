@@ -18,7 +18,7 @@
 #include "thaw/tier/page_reader.h"
 #include "thaw/tier/stack.h"
 #include "thaw/tier/warm.h"
-#include "thaw/zone/memcached_process.h"
+#include "thaw/zone/loopback_zone.h"
 
 namespace thaw {
 namespace {
@@ -237,13 +237,7 @@ class ZoneStackTest : public TierStackTest {
   }
   std::unique_ptr<TierStack> make_connected(const TierOptions& options, size_t nodes) {
     auto stack = make(options);
-    const auto up = [&] {
-      const auto nodes_now = stack->zone_client()->status().nodes;
-      return static_cast<size_t>(std::count_if(
-          nodes_now.begin(), nodes_now.end(),
-          [](const ZoneNodeStatus& node) { return node.state == ZoneNodeState::kUp; }));
-    };
-    while (up() < nodes) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    EXPECT_TRUE(wait_until_up(*stack->zone_client(), nodes));
     return stack;
   }
   void warm_zone() {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/zone/loopback_zone.h"
 
-#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -49,9 +48,8 @@ Result<void> LoopbackZone::restart() {
 Result<void> wait_until_up(const ZoneClient& zone, size_t nodes) {
   const auto limit = std::chrono::steady_clock::now() + kUpMax;
   while (true) {
-    const ZoneStatus status = zone.status();
-    const auto up = std::ranges::count(status.nodes, ZoneNodeState::kUp, &ZoneNodeStatus::state);
-    if (static_cast<size_t>(up) == nodes) return {};
+    const size_t up = zone.status().nodes_up();
+    if (up == nodes) return {};
     if (std::chrono::steady_clock::now() > limit) {
       return fail(ErrorCode::kUnavailable, "of " + std::to_string(nodes) +
                                                " memcached servers on the loopback " +

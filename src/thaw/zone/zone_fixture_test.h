@@ -134,13 +134,7 @@ class ZoneTest : public testing::Test {
     client_ = std::move(*made);
     ASSERT_TRUE(wait_until([&] { return count_up() == servers_.size(); }));
   }
-  size_t count_up() const {
-    size_t up = 0;
-    for (const ZoneNodeStatus& node : client_->status().nodes) {
-      up += node.state == ZoneNodeState::kUp ? 1 : 0;
-    }
-    return up;
-  }
+  size_t count_up() const { return client_->status().nodes_up(); }
   /// The server that keeps a stripe, by asking all of them.
   ZoneServer* keeper_of(const StripeId& id) const {
     for (const auto& server : servers_) {

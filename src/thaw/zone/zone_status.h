@@ -3,6 +3,8 @@
 // What a zone client tells about itself.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -59,6 +61,11 @@ struct ZoneStatus {
   uint64_t puts_too_large = 0;  // stripes larger than an item may be
   uint64_t put_bytes_in_flight = 0;
   uint64_t removes = 0;
+
+  size_t nodes_up() const {
+    return static_cast<size_t>(
+        std::ranges::count(nodes, ZoneNodeState::kUp, &ZoneNodeStatus::state));
+  }
 };
 
 }  // namespace thaw
