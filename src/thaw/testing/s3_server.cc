@@ -389,7 +389,7 @@ void S3Server::set_clock_offset(std::chrono::seconds offset) {
 }
 
 void S3Server::set_page_keys_max(uint64_t keys) {
-  transport_->with_service([&](S3Service& service) { service.set_page_keys_max(keys); });
+  transport_->with_service([&](S3Service& service) { service.buckets().set_page_keys_max(keys); });
 }
 
 S3Counts S3Server::counts() const {
@@ -420,23 +420,25 @@ bool S3Server::wait_for_in_flight(uint64_t requests, std::chrono::milliseconds l
 }
 
 std::optional<Bytes> S3Server::object(const std::string& bucket, const std::string& key) const {
-  const S3Body body =
-      transport_->with_service([&](S3Service& service) { return service.object(bucket, key); });
+  const S3Body body = transport_->with_service(
+      [&](S3Service& service) { return service.buckets().object(bucket, key); });
   if (body == nullptr) return std::nullopt;
   return body->bytes;
 }
 
 void S3Server::set_object(const std::string& bucket, const std::string& key, Bytes bytes) {
   transport_->with_service(
-      [&](S3Service& service) { service.set_object(bucket, key, std::move(bytes)); });
+      [&](S3Service& service) { service.buckets().set_object(bucket, key, std::move(bytes)); });
 }
 
 void S3Server::remove_object(const std::string& bucket, const std::string& key) {
-  transport_->with_service([&](S3Service& service) { service.remove_object(bucket, key); });
+  transport_->with_service(
+      [&](S3Service& service) { service.buckets().remove_object(bucket, key); });
 }
 
 std::vector<std::string> S3Server::keys(const std::string& bucket) const {
-  return transport_->with_service([&](S3Service& service) { return service.keys(bucket); });
+  return transport_->with_service(
+      [&](S3Service& service) { return service.buckets().keys(bucket); });
 }
 
 }  // namespace thaw

@@ -148,8 +148,8 @@ TEST_F(S3ChaosTest, KeepsSomeKeysOfADelete) {
   }
   xml += "</Delete>";
   S3Service service({});  // the body's MD5 comes from the same code as an ETag
-  service.set_object("b", "xml", Bytes(as_bytes(xml).begin(), as_bytes(xml).end()));
-  const std::string etag = service.object("b", "xml")->etag;
+  service.buckets().set_object("b", "xml", Bytes(as_bytes(xml).begin(), as_bytes(xml).end()));
+  const std::string etag = service.buckets().object("b", "xml")->etag;
   const Bytes digest = *from_hex(std::string_view(etag).substr(1, 32));
   static constexpr char kDigits[] =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

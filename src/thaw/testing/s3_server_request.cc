@@ -2,6 +2,7 @@
 #include "thaw/testing/s3_server_request.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace thaw {
 namespace {
@@ -229,6 +230,27 @@ std::optional<S3DeleteList> parse_s3_delete(std::string_view xml) {
   if (!scanner.close("Delete") || !scanner.at_end()) return std::nullopt;
   if (list.keys.empty() || list.keys.size() > kDeleteKeysMax) return std::nullopt;
   return list;
+}
+
+bool is_valid_s3_key(std::string_view key) {
+  if (key.empty() || key.size() > kS3KeyBytesMax || !is_utf8(key)) return false;
+  for (const char c : key) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return false;
+  }
+  while (true) {
+    const size_t end = key.find('/');
+    const std::string_view part = key.substr(0, end);
+    if (part.empty() || part == "." || part == "..") return false;
+    if (end == std::string_view::npos) return true;
+    key.remove_prefix(end + 1);
+  }
+}
+
+std::optional<uint64_t> parse_s3_number(std::string_view text) {
+  uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
 }
 
 }  // namespace thaw

@@ -4,6 +4,7 @@
 // Nothing here is shared with the product's client, so that the two check one another.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -57,6 +58,13 @@ std::optional<std::string> s3_uri_decode(std::string_view text);
 /// unsorted or repeated parameters. S3 itself would canonicalise them before it signs; a client
 /// that relies on that has signed something else than it sent.
 tl::expected<S3Target, S3Refusal> parse_s3_target(std::string_view target);
+
+inline constexpr size_t kS3KeyBytesMax = 1024;  // S3's own limit
+/// Keys that survive every path on the way: valid UTF-8 without control characters, no empty part,
+/// no "." or "..".
+bool is_valid_s3_key(std::string_view key);
+/// Digits and nothing else.
+std::optional<uint64_t> parse_s3_number(std::string_view text);
 
 /// Text for an XML element.
 std::string xml_escape(std::string_view text);

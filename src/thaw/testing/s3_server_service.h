@@ -1,43 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// S3Service: the buckets of the fake S3 server and what its operations do to them; no sockets. A
-// whole request goes in, a whole answer comes out, with the fault that the transport has to commit
-// on it.
+// S3Service: the fake S3 server without sockets. A whole request goes in; it is checked, and
+// planned faults are dealt out; a whole answer comes out, with the fault that the transport has to
+// commit on it.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "thaw/testing/s3_server_answer.h"
 #include "thaw/testing/s3_server_auth.h"
+#include "thaw/testing/s3_server_buckets.h"
 #include "thaw/testing/s3_server_chaos.h"
 #include "thaw/testing/s3_server_request.h"
 
 namespace thaw {
-
-struct S3Content {
-  explicit S3Content(Bytes content);
-  Bytes bytes;
-  std::string etag;  // the MD5 in quotes
-};
-/// Immutable, and shared between the bucket, its history and the answers under way.
-using S3Body = std::shared_ptr<const S3Content>;
-
-struct S3Answer {
-  unsigned status = 200;
-  S3Pairs headers = {};
-  S3Body body = {};  // null: empty
-  uint64_t offset = 0;
-  uint64_t bytes = 0;  // of the body from `offset`
-  S3Operation operation = S3Operation::kOther;
-  S3Fate fate = {};
-  uint64_t number = 0;
-};
 
 struct S3Counts {
   std::array<uint64_t, kS3Operations> requests{};  // by S3Operation
@@ -78,13 +60,9 @@ class S3Service {
 
   S3Fates& fates() { return *fates_; }
   void set_chaos(S3Chaos plan) { fates_ = std::make_unique<S3Fates>(std::move(plan)); }
-  void set_page_keys_max(uint64_t keys) { page_keys_max_ = keys; }
 
-  S3Body object(const std::string& bucket, const std::string& key) const;
-  /// Makes the bucket too if need be; no rule about keys.
-  void set_object(const std::string& bucket, const std::string& key, Bytes bytes);
-  void remove_object(const std::string& bucket, const std::string& key);
-  std::vector<std::string> keys(const std::string& bucket) const;
+  S3Buckets& buckets() { return buckets_; }
+  const S3Buckets& buckets() const { return buckets_; }
 
   S3Counts& counts() { return counts_; }
   const std::map<std::string, uint64_t>& gets() const { return gets_; }
@@ -92,47 +70,21 @@ class S3Service {
   void forget();  // counts, gets and violations
 
  private:
-  struct Object {
-    S3Body current;   // null: deleted
-    S3Body previous;  // null: there was none
-    void set(S3Body body);
-  };
-  using Bucket = std::map<std::string, Object>;
-  /// What a request is about, once its target is read.
-  struct Subject {
-    std::string bucket;
-    std::string key;
-    S3Operation operation = S3Operation::kOther;
-  };
-  using Outcome = tl::expected<S3Answer, S3Refusal>;
-
   static std::optional<S3Refusal> check_headers(const S3Request& request);
-  tl::expected<Subject, S3Refusal> subject_of(const S3Request& request,
-                                              const S3Target& target) const;
+  tl::expected<S3Subject, S3Refusal> subject_of(const S3Request& request,
+                                                const S3Target& target) const;
   static std::optional<S3Refusal> check_query(S3Operation operation, const S3Target& target);
   std::optional<S3Refusal> check_signature_and_query(const S3Request& request,
-                                                     const S3Target& target, const Subject& subject,
-                                                     S3Time now);
+                                                     const S3Target& target,
+                                                     const S3Subject& subject, S3Time now);
   std::optional<S3Refusal> planned_refusal(const S3Fate& fate) const;
   static S3Answer garbage(S3Operation operation, const S3Fate& fate);
-
-  Outcome perform(const Subject& subject, const S3Request& request, const S3Target& target,
-                  S3Fate& fate, S3Time now);
-  Outcome put(Bucket& bucket, const std::string& key, const S3Request& request);
-  Outcome get(Bucket& bucket, const std::string& key, const S3Request& request, S3Fate& fate,
-              S3Time now);
-  Outcome remove_many(Bucket& bucket, const S3Request& request, const S3Fate& fate);
-  Outcome list(const Bucket& bucket, const std::string& name, const S3Target& target, S3Time now);
-  Outcome make_bucket(const std::string& name, const S3Request& request);
-  /// The body that a lying server sends instead; null if it has none.
-  S3Body stale_body(const Bucket& bucket, const std::string& key, const S3Fate& fate) const;
 
   S3Answer error_answer(const S3Refusal& refusal, const S3Request& request);
 
   const S3ServerOptions options_;
-  uint64_t page_keys_max_;
   std::unique_ptr<S3Fates> fates_ = std::make_unique<S3Fates>(S3Chaos{});
-  std::map<std::string, Bucket> buckets_;
+  S3Buckets buckets_;
   S3Counts counts_;
   std::map<std::string, uint64_t> gets_;
   std::vector<std::string> violations_;
