@@ -110,6 +110,9 @@ class TestFile {
 };
 
 /// A mapping of a whole file; bytes() is empty if it was refused, errno tells why.
+///
+/// MAP_LOCKED reads all of the file and holds it in the page cache while the mapping lives. Without
+/// it a kernel may reclaim pages that nobody uses, however much memory is free (DAMON does).
 class TestMapping {
  public:
   TestMapping(const TestFile& file, int protection, int flags) {
