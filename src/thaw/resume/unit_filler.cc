@@ -52,6 +52,9 @@ void UnitFiller::fault(uint64_t page) {
       context_.counters.joined.fetch_add(1, std::memory_order_relaxed);
       return;
     }
+    // It may have been installed since the page was looked for above: nothing is fetched again
+    // then.
+    if (seen == State::kInstalled && wake_stale(memory, page, context_.counters)) return;
     if (state.compare_exchange_weak(seen, State::kWanted, std::memory_order_acq_rel)) break;
   }
   if (seen == State::kPrefetching) {
