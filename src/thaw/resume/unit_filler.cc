@@ -37,7 +37,6 @@ void UnitFiller::fault(uint64_t page) {
            [this, page] { fault(page); });
     return;
   }
-  if (wake_stale(memory, page, context_.counters)) return;
   if (context_.plain != nullptr && !context_.plain->piece_of_chunk(*unit)) {
     // A plan of slices: its pages are at hand, the rest of their chunk is not.
     if (const auto placed = place_plain_fault(context_, page, context_.counters)) {
@@ -48,13 +47,12 @@ void UnitFiller::fault(uint64_t page) {
   std::atomic<State>& state = states_[*unit];
   State seen = state.load(std::memory_order_acquire);
   while (true) {
+    // Looked for after the state: a unit that is installed meanwhile must not be fetched again.
+    if (wake_stale(memory, page, context_.counters)) return;
     if (seen == State::kWanted) {
       context_.counters.joined.fetch_add(1, std::memory_order_relaxed);
       return;
     }
-    // It may have been installed since the page was looked for above: nothing is fetched again
-    // then.
-    if (seen == State::kInstalled && wake_stale(memory, page, context_.counters)) return;
     if (state.compare_exchange_weak(seen, State::kWanted, std::memory_order_acq_rel)) break;
   }
   if (seen == State::kPrefetching) {
