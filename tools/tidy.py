@@ -75,10 +75,13 @@ def self_test(env):
 
 
 def main():
+    if not VERDICTS.parent.is_dir():
+        sys.exit("tidy.py: there is no build/clang here; in the top folder run cmake --preset clang")
     VERDICTS.mkdir(exist_ok=True)
     env = environment()
     if sys.argv[1:] == ["--self-test"]:
-        return self_test(env)
+        self_test(env)
+        return
     known = flags_by_file()
     unknown = [name for name in sys.argv[1:] if name not in known]
     if unknown:
@@ -87,7 +90,7 @@ def main():
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         said = "".join(pool.map(lambda name: check(name, known[name], env), sys.argv[1:]))
     print(said, end="")
-    return sys.exit(1 if said else 0)
+    sys.exit(1 if said else 0)
 
 
 if __name__ == "__main__":

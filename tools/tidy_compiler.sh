@@ -4,7 +4,7 @@
 # clang-tidy in the shape of a compiler, so that ccache can keep its verdicts (tools/tidy.py runs it).
 # It writes its object only if clang-tidy has nothing to say. Preprocessed, a file is its text and the
 # digests of all of the project's files that it includes: clang-tidy also reads what a preprocessor
-# drops, comments and second includes.
+# drops, comments and second includes. A ccache that names no output to preprocess into keeps nothing.
 set -euo pipefail
 
 output=
@@ -18,12 +18,9 @@ done
 source=${!#}
 
 if [ -n "$preprocess" ]; then
-  # ccache 4.7 names a file; others read the standard output.
-  text=${output:-$(mktemp)}
-  clang++-19 "$@" -o "$text"
-  digests=$(sed -nE 's/^# [0-9]+ "([^/<"][^"]*)".*/\1/p' "$text" | sort -u | xargs sha256sum)
-  echo "$digests" >>"$text"
-  [ -n "$output" ] || { cat "$text" && rm "$text"; }
+  clang++-19 "$@"
+  digests=$(sed -nE 's/^# [0-9]+ "([^/<"][^"]*)".*/\1/p' "$output" | sort -u | xargs sha256sum)
+  echo "$digests" >>"$output"
   exit
 fi
 clang-tidy-19 --quiet "$source" -- "${@:1:$#-1}"
