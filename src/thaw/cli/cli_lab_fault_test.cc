@@ -41,7 +41,7 @@ class CliLabFaultTest : public CliTest {
     const std::string fds = "/proc/" + std::to_string(pid) + "/fd";
     for (const auto& entry : std::filesystem::directory_iterator(fds, error)) {
       const std::string path = std::filesystem::read_symlink(entry.path(), error);
-      if (path.find("/thaw-lab-") != std::string::npos) found.insert(path);
+      if (path.find("/thaw-scratch-") != std::string::npos) found.insert(path);
     }
     return found;
   }

@@ -15,7 +15,6 @@
 #include <cstring>
 #include <optional>
 #include <set>
-#include <sstream>
 
 #include "thaw/base/bytes.h"
 #include "thaw/base/units.h"
@@ -23,6 +22,7 @@
 #include "thaw/cli/finding.h"
 #include "thaw/crypto/cipher.h"
 #include "thaw/crypto/digest.h"
+#include "thaw/sys/cpu_info.h"
 #include "thaw/sys/fd.h"
 #include "thaw/sys/file_io.h"
 #include "thaw/sys/process.h"
@@ -220,14 +220,7 @@ std::string gigabytes(double rate) {
 }
 
 void examine_processor(std::vector<Finding>& findings) {
-  std::istringstream lines(read_text("/proc/cpuinfo"));
-  std::set<std::string> flags;
-  for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with("flags") && !line.starts_with("Features")) continue;
-    std::istringstream words(line.substr(line.find(':') + 1));
-    for (std::string word; words >> word;) flags.insert(word);
-    break;
-  }
+  const std::set<std::string> flags = cpu_flags();
   const auto has = [&](const char* x86, const char* arm) {
     return flags.contains(x86) || flags.contains(arm);
   };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ctime>
+#include <chrono>
 
 #include "thaw/base/name.h"
+#include "thaw/base/utc_text.h"
 #include "thaw/cli/amount_text.h"
 #include "thaw/cli/rewrap.h"
 #include "thaw/cli/text_table.h"
@@ -14,13 +15,7 @@ namespace thaw {
 namespace {
 
 std::string utc(uint64_t seconds) {
-  const auto time = static_cast<time_t>(seconds);
-  tm parts{};
-  char text[32] = "?";
-  if (::gmtime_r(&time, &parts) != nullptr) {
-    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  }
-  return text;
+  return utc_text(std::chrono::system_clock::from_time_t(static_cast<time_t>(seconds)));
 }
 
 JsonObject describe(const KeyringInfo& info) {

@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/fleet/measure_costs.h"
 
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
-#include <sys/vfs.h>
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <random>
-#include <sstream>
 #include <thread>
 
 #include "thaw/base/aligned_buffer.h"
 #include "thaw/base/check.h"
+#include "thaw/base/utc_text.h"
 #include "thaw/cache/disk_cache.h"
+#include "thaw/sys/cpu_info.h"
+#include "thaw/sys/file_system.h"
+#include "thaw/sys/scratch_dir.h"
 #include "thaw/sys/uffd.h"
 #include "thaw/tier/memory_tier.h"
 
@@ -33,57 +31,6 @@ constexpr uint64_t kWorkingBytes = 96 * kMiB;
 constexpr int kOperations = 5;
 /// Lookups are too short for the clock one by one.
 constexpr uint32_t kLookupsPerRound = 64;
-
-std::string utc_now() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  char text[sizeof "2000-01-01T00:00:00Z"];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
-
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "";
-}
-
-/// The kind of file system, as statfs(2) numbers it.
-std::string file_system_of(const std::string& directory) {
-  struct statfs about{};
-  if (::statfs(directory.c_str(), &about) != 0) return "";
-  std::ostringstream text;
-  text << "file system 0x" << std::hex << about.f_type;
-  return text.str();
-}
-
-/// A directory that goes away.
-class CostsScratch {
- public:
-  static Result<std::unique_ptr<CostsScratch>> make(const std::string& parent) {
-    std::string path = parent + "/thaw-costs-XXXXXX";
-    if (::mkdtemp(path.data()) == nullptr) {
-      return fail_errno("cannot make a scratch folder in " + parent, errno);
-    }
-    return std::unique_ptr<CostsScratch>(new CostsScratch(std::move(path)));
-  }
-  ~CostsScratch() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  CostsScratch(const CostsScratch&) = delete;
-  CostsScratch& operator=(const CostsScratch&) = delete;
-
-  const std::string& path() const { return path_; }
-
- private:
-  explicit CostsScratch(std::string path) : path_(std::move(path)) {}
-  const std::string path_;
-};
 
 /// Pages that wait for userfaultfd.
 class InstallTarget {
@@ -263,7 +210,7 @@ Result<FleetCosts> measure_costs(const MeasureCostsOptions& options, Progress& p
   TRY(validate_chunk_bytes(options.chunk_bytes));
   CHECK(options.rounds > 0);
   progress.bytes_total.store(uint64_t{kOperations} * options.rounds);
-  ASSIGN_OR_RETURN(const auto scratch, CostsScratch::make(options.scratch_parent));
+  ASSIGN_OR_RETURN(const auto scratch, ScratchDir::make(options.scratch_parent));
   Measuring measuring(options, progress);
   FleetCosts costs;
   costs.chunk_bytes = options.chunk_bytes;
@@ -274,10 +221,10 @@ Result<FleetCosts> measure_costs(const MeasureCostsOptions& options, Progress& p
   ASSIGN_OR_RETURN(costs.decrypt_ns, measuring.decrypt());
   utsname system{};
   if (::uname(&system) == 0) costs.kernel = system.release;
-  costs.cpu = cpu_name();
+  costs.cpu = cpu_model();
   costs.cores = std::thread::hardware_concurrency();
   costs.disk = file_system_of(scratch->path());
-  costs.at = utc_now();
+  costs.at = utc_text(std::chrono::system_clock::now());
   costs.thaw_version = options.thaw_version;
   return costs;
 }

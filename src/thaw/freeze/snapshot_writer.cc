@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 #include <set>
 
+#include "thaw/base/utc_text.h"
 #include "thaw/freeze/dirty_pages.h"
 #include "thaw/freeze/image_file.h"
 #include "thaw/freeze/snapshot_composer.h"
@@ -17,16 +17,6 @@ constexpr std::string_view kTool = "thaw 0.1.0";
 constexpr size_t kAnnotationKeyBytesMax = 255;
 constexpr size_t kAnnotationValueBytesMax = 64 * kKiB;
 constexpr size_t kOwnAnnotations = 2;
-
-/// "2025-01-31T12:00:00Z"
-std::string utc_now() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  char text[32];
-  const size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return {text, length};
-}
 
 Composition whole_images(std::span<const SourceImage> images, const FreezeOptions& options,
                          uint64_t root_id) {
@@ -97,8 +87,8 @@ Result<void> require_free(const Catalog& catalog, std::string_view tenant, std::
 }
 
 std::vector<std::pair<std::string, std::string>> new_annotations(const FreezeOptions& options) {
-  std::vector<std::pair<std::string, std::string>> annotations{{"created", utc_now()},
-                                                               {"tool", std::string(kTool)}};
+  std::vector<std::pair<std::string, std::string>> annotations{
+      {"created", utc_text(std::chrono::system_clock::now())}, {"tool", std::string(kTool)}};
   annotations.insert(annotations.end(), options.annotations.begin(), options.annotations.end());
   return annotations;
 }

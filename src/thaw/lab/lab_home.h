@@ -16,8 +16,8 @@
 #include "thaw/lab/cell.h"
 #include "thaw/lab/function_snapshot.h"
 #include "thaw/lab/lab_zone.h"
-#include "thaw/lab/scratch_dir.h"
 #include "thaw/store/dir_store.h"
+#include "thaw/sys/scratch_dir.h"
 #include "thaw/tier/stack.h"
 
 namespace thaw {

@@ -9,12 +9,13 @@
 
 #include <cerrno>
 #include <fstream>
-#include <sstream>
+#include <set>
 
-#include "thaw/lab/file_system.h"
 #include "thaw/sys/child_process.h"
+#include "thaw/sys/cpu_info.h"
 #include "thaw/sys/fd.h"
 #include "thaw/sys/file_io.h"
+#include "thaw/sys/file_system.h"
 #include "thaw/sys/uffd.h"
 
 namespace thaw {
@@ -68,16 +69,8 @@ Result<void> check_program(size_t cells, const std::string& name, const std::str
 /// Whether the processor runs guests itself. Where it does not there may be a /dev/kvm all the
 /// same, which emulates each instruction.
 bool hardware_virtualises() {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with("flags")) continue;
-    std::istringstream words(line);
-    for (std::string word; words >> word;) {
-      if (word == "vmx" || word == "svm") return true;
-    }
-    return false;
-  }
-  return false;
+  const std::set<std::string> flags = cpu_flags();
+  return flags.contains("vmx") || flags.contains("svm");
 }
 
 Result<void> check_firecracker(size_t cells) {

@@ -19,7 +19,7 @@
 #include "thaw/lab/measurement.h"
 #include "thaw/lab/real_guests.h"
 #include "thaw/lab/resume_way.h"
-#include "thaw/lab/scratch_dir.h"
+#include "thaw/sys/scratch_dir.h"
 
 namespace thaw {
 

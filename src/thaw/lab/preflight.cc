@@ -10,11 +10,11 @@
 #include <map>
 #include <utility>
 
-#include "thaw/lab/file_system.h"
 #include "thaw/lab/lab_guest.h"
 #include "thaw/lab/machine_needs.h"
-#include "thaw/lab/scratch_dir.h"
 #include "thaw/sys/fd.h"
+#include "thaw/sys/file_system.h"
+#include "thaw/sys/scratch_dir.h"
 
 namespace thaw {
 namespace {

@@ -12,8 +12,8 @@
 
 #include "thaw/base/bytes.h"
 #include "thaw/image/page_trace.h"
-#include "thaw/lab/scratch_dir.h"
 #include "thaw/sys/file_io.h"
+#include "thaw/sys/scratch_dir.h"
 #include "thaw/testing/temp_dir.h"
 
 namespace thaw {

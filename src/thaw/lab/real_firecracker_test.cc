@@ -21,10 +21,10 @@
 #include "thaw/lab/machine_needs.h"
 #include "thaw/lab/real_guests.h"
 #include "thaw/lab/resume_way.h"
-#include "thaw/lab/scratch_dir.h"
 #include "thaw/lab/study_server.h"
 #include "thaw/sys/child_process.h"
 #include "thaw/sys/file_io.h"
+#include "thaw/sys/scratch_dir.h"
 #include "thaw/testing/temp_dir.h"
 
 namespace thaw {

@@ -15,8 +15,9 @@
 #include <thread>
 
 #include "thaw/base/bytes.h"
-#include "thaw/lab/file_system.h"
 #include "thaw/sys/child_process.h"
+#include "thaw/sys/cpu_info.h"
+#include "thaw/sys/file_system.h"
 
 namespace thaw {
 namespace {
@@ -46,22 +47,9 @@ std::string version_of(const std::string& program, const std::string& option) {
   return "";
 }
 
-/// The value of "name : value" in /proc/cpuinfo, of the first processor; empty if it is not there.
-std::string cpu_line(const std::string& name) {
-  std::ifstream file("/proc/cpuinfo");
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(": ");
-    if (line.starts_with(name) && colon != std::string::npos) return line.substr(colon + 2);
-  }
-  return "";
-}
-
 /// Those that sealing, hashing and checksums get faster by.
-std::string cpu_flags() {
-  const std::string x86 = cpu_line("flags");
-  std::istringstream words(x86.empty() ? cpu_line("Features") : x86);
-  std::set<std::string> flags;
-  for (std::string word; words >> word;) flags.insert(word);
+std::string crypto_flags() {
+  const std::set<std::string> flags = cpu_flags();
   std::string text;
   for (const char* flag : {"aes", "vaes", "sha_ni", "sha2", "avx2", "avx512f"}) {
     if (flags.contains(flag)) text += std::string(" ") + flag;
@@ -90,7 +78,7 @@ std::string shown(const std::string& text) { return text.empty() ? "unknown" : t
 }  // namespace
 
 void find_facts(const MachineNeeds& needs, const std::string& output, ResultsHeader& header) {
-  header.cpu = cpu_line("model name");
+  header.cpu = cpu_model();
   utsname system{};
   if (::uname(&system) == 0) header.kernel = system.release;
   header.cores = std::thread::hardware_concurrency();
@@ -106,7 +94,7 @@ void find_facts(const MachineNeeds& needs, const std::string& output, ResultsHea
     add_known(versions, "Firecracker", version_of("firecracker", "--version"));
   }
   add_known(versions, "transparent huge pages", huge_page_setting());
-  versions.push_back("processor flags" + cpu_flags());
+  versions.push_back("processor flags" + crypto_flags());
   add_known(versions, "output on", file_system_of(nearest_directory(output)));
 }
 

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thaw/lab/run_scenario.h"
 
-#include <chrono>
-#include <ctime>
 #include <numeric>
 #include <random>
 #include <set>
 #include <utility>
 
+#include "thaw/base/utc_text.h"
 #include "thaw/lab/preflight.h"
 #include "thaw/lab/results_file.h"
 #include "thaw/lab/run_facts.h"
@@ -15,15 +14,6 @@
 
 namespace thaw {
 namespace {
-
-std::string utc_now(const RunOptions& options) {
-  const std::time_t now = std::chrono::system_clock::to_time_t(options.wall_clock());
-  std::tm parts{};
-  ::gmtime_r(&now, &parts);
-  char text[sizeof "2000-01-01T00:00:00Z"];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 ResultsHeader header_of(const Scenario& scenario, const RunOptions& options) {
   ResultsHeader header;
@@ -34,7 +24,7 @@ ResultsHeader header_of(const Scenario& scenario, const RunOptions& options) {
   header.repetitions = scenario.repetitions;
   header.warm_up = scenario.warm_up;
   header.cells = scenario.cells.size();
-  header.started = utc_now(options);
+  header.started = utc_text(options.wall_clock());
   header.thaw_version = options.thaw_version;
   header.commit = options.commit;
   find_facts(needs_of(scenario.cells), options.output, header);
@@ -107,7 +97,7 @@ Result<RunReport> run_scenario(const Scenario& scenario, const RunOptions& optio
       Measurement& measurement = *measured;
       measurement.repetition = round;
       measurement.warm_up = round < scenario.warm_up;
-      measurement.at = utc_now(options);
+      measurement.at = utc_text(options.wall_clock());
       if (Result<void> appended = results.append(measurement); !appended) {
         return with_remedy(std::move(appended).error(), space, options);
       }

@@ -13,10 +13,10 @@
 #include <filesystem>
 
 #include "thaw/base/bytes.h"
-#include "thaw/lab/file_system.h"
 #include "thaw/lab/results_file.h"
 #include "thaw/lab/run_scenario.h"
 #include "thaw/sys/file_io.h"
+#include "thaw/sys/file_system.h"
 #include "thaw/testing/temp_dir.h"
 
 namespace thaw {

@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "thaw/base/bytes.h"
-#include "thaw/lab/file_system.h"
+#include "thaw/sys/file_system.h"
 
 namespace thaw {
 namespace {

@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "thaw/lab/file_system.h"
 #include "thaw/testing/temp_dir.h"
 
 namespace thaw {
@@ -79,17 +78,6 @@ TEST(SpaceNeedsTest, WhatCannotFitIsRefusedWithBothFigures) {
                     HasSubstr("free; make room"), HasSubstr("--output")));
   EXPECT_THAT(error({.store_bytes = kMuch}), AllOf(HasSubstr("/dev/shm"), HasSubstr("stores")));
   EXPECT_THAT(error({.guest_bytes = kMuch}), AllOf(HasSubstr("in memory"), HasSubstr("parallel")));
-}
-
-TEST(FileSystemTest, ADirectoryThatIsNotThereYetIsThatOfItsParent) {
-  const TempDir dir;
-  EXPECT_EQ(nearest_directory(dir.file("a/b/../c")), dir.path());
-  EXPECT_EQ(nearest_directory(dir.path()), dir.path());
-  EXPECT_EQ(nearest_directory("/nonexistent/x"), "/");
-  EXPECT_NE(file_system_of(dir.path()), "");
-  EXPECT_EQ(file_system_of("/proc"), "0x9fa0");
-  EXPECT_EQ(file_system_of("/nonexistent"), "");
-  EXPECT_FALSE(free_bytes("/nonexistent"));
 }
 
 }  // namespace

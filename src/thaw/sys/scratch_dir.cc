@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/lab/scratch_dir.h"
+#include "thaw/sys/scratch_dir.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 namespace thaw {
 namespace {
 
-constexpr char kPrefix[] = "thaw-lab-";
+constexpr char kPrefix[] = "thaw-scratch-";
 
 /// A lock on the directory; empty if somebody else has it or the directory has gone.
 Fd lock_of(const std::string& path, int operation) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the lab asks of the file system that its files are to be on.
+// What is asked of the file system that files are to be on.
 #pragma once
 
 #include <cstdint>

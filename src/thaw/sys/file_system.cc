@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/lab/file_system.h"
+#include "thaw/sys/file_system.h"
 
 #include <linux/magic.h>
 #include <sys/statfs.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "thaw/lab/scratch_dir.h"
+#include "thaw/sys/scratch_dir.h"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
